@@ -1,0 +1,51 @@
+//! Where a stream is, safely stored.
+
+use futures_util::future::BoxFuture;
+
+use crate::error::CheckpointError;
+use crate::event::Position;
+
+/// What a checkpoint belongs to; stored with it and compared on load, since the server does not
+/// notice a foreign token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// `"{connection_id}.{source_name}"`.
+    pub stream: String,
+    /// What is captured: `deployment`, `database shop`, `collection shop.orders`.
+    pub scope: String,
+    /// Name of the replica set.
+    pub replica_set: String,
+    /// `lanes 64 xxh3-64`, `document xxh3-64` or `none`.
+    pub ordering: String,
+}
+
+/// A stored position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// What it belongs to.
+    pub identity: Identity,
+    /// Grows by one with each process that takes the checkpoint over.
+    pub epoch: u64,
+    /// Sequence number, within the epoch, of the last change before the position.
+    pub sequence: u64,
+    /// The position.
+    pub position: Position,
+}
+
+/// Keeps the checkpoint of one stream. Monotone: `(epoch, sequence)` never goes backwards.
+pub trait CheckpointStore: Send + Sync {
+    /// The stored checkpoint, `None` where there is none yet.
+    ///
+    /// # Errors
+    /// Whatever is there and cannot be understood is `Corrupt`, never a silent fresh start.
+    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>>;
+
+    /// Stores a checkpoint durably; a lower `(epoch, sequence)` than the stored one is `Conflict`.
+    fn store<'a>(
+        &'a self,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<(), CheckpointError>>;
+
+    /// Removes the checkpoint.
+    fn clear(&self) -> BoxFuture<'_, Result<(), CheckpointError>>;
+}

@@ -1,0 +1,22 @@
+//! `flow`: how much may be in flight.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ByteSize;
+
+/// How much may be in flight, for each stream. The only back-pressure there is.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowConfig {
+    /// Bytes of BSON read and not yet acknowledged.
+    pub bytes_in_flight: ByteSize,
+    /// Events read and not yet covered by the position: bounds what a crash replays.
+    pub events_in_flight: u32,
+}
+
+impl Default for FlowConfig {
+    fn default() -> Self {
+        Self { bytes_in_flight: ByteSize::from_bytes(32_000_000), events_in_flight: 50_000 }
+    }
+}

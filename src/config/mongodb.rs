@@ -1,0 +1,137 @@
+//! `mongodb`: connections and their sources.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, Secret};
+
+/// What to read.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MongoDbConfig {
+    /// Connections by their id.
+    pub connections: BTreeMap<String, ConnectionConfig>,
+}
+
+/// One deployment and what to capture from it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionConfig {
+    /// Connection string, `mongodb://` or `mongodb+srv://`.
+    pub uri: Secret,
+    /// Default database of the sources below.
+    pub database: Option<String>,
+    /// Sources by their name; a stream is called `<connection id>.<source name>`.
+    pub sources: BTreeMap<String, SourceConfig>,
+}
+
+/// One change stream.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// What is captured. Default: `collection` where a collection is named, else `database`.
+    pub scope: Option<Scope>,
+    /// Database; default: that of the connection.
+    pub database: Option<String>,
+    /// Collection, for the scope `collection`.
+    pub collection: Option<String>,
+    /// Key below `pubsub.topics` of the topic that the events go to.
+    #[serde(default = "default_topic")]
+    pub topic: String,
+    /// Largest number of events in a server reply.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: u32,
+    /// How long the server may wait for an event before it answers with an empty reply; also how
+    /// long a stop may take to be noticed. A bare number is in milliseconds.
+    #[serde(default = "default_max_await")]
+    pub max_await_time_ms: Millis,
+    /// Aggregation stages that run on the server after `$changeStream`.
+    #[serde(default)]
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
+    pub pipeline: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Where a stream without a checkpoint begins.
+    #[serde(default)]
+    pub startup: Startup,
+    /// Which image of an updated document comes with its event.
+    #[serde(default)]
+    pub full_document: FullDocument,
+}
+
+fn default_topic() -> String {
+    "default".into()
+}
+
+fn default_batch_size() -> u32 {
+    1000
+}
+
+fn default_max_await() -> Millis {
+    Millis::from_millis(500)
+}
+
+/// What a change stream captures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All databases of the deployment.
+    Deployment,
+    /// All collections of a database.
+    Database,
+    /// One collection.
+    Collection,
+}
+
+/// Where a stream without a checkpoint begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Startup {
+    /// With the first event after the start.
+    #[default]
+    Latest,
+    /// With the oldest event of the oplog.
+    Earliest,
+    /// At this time, RFC 3339.
+    Timestamp(String),
+    /// After the event with this resume token: the value of `_data`.
+    Token(Secret),
+}
+
+/// Which image of an updated document comes with its event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FullDocument {
+    /// None.
+    Default,
+    /// The document as it is when the event is read.
+    #[default]
+    UpdateLookup,
+    /// The stored image directly after the update, where there is one.
+    WhenAvailable,
+    /// The stored image directly after the update; without one the stream stops.
+    Required,
+}
+
+/// What a change stream captures, with its names resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// All databases of the deployment.
+    Deployment,
+    /// All collections of this database.
+    Database(String),
+    /// One collection, as database and collection.
+    Collection(String, String),
+}
+
+impl std::fmt::Display for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Deployment => f.write_str("deployment"),
+            Self::Database(database) => write!(f, "database {database}"),
+            Self::Collection(database, collection) => {
+                write!(f, "collection {database}.{collection}")
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `pubsub`: where and how to publish.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ByteSize, Millis};
+
+/// Where and how to publish.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PubSubConfig {
+    /// Topics by the key that sources name them with.
+    pub topics: BTreeMap<String, TopicConfig>,
+    /// Endpoint instead of the service's own or that of `gcp.region`, such as
+    /// `https://europe-west1-pubsub.googleapis.com`. `PUBSUB_EMULATOR_HOST` goes before it.
+    pub endpoint: Option<String>,
+    /// In which order messages are published.
+    #[serde(default)]
+    pub ordering: Ordering,
+    /// Number of ordering keys that documents are spread over with `ordering: lanes`.
+    #[serde(default = "default_lanes")]
+    pub lanes: u32,
+    /// Number of requests in flight, shared by all lanes of a stream.
+    #[serde(default = "default_slots")]
+    pub slots: u32,
+    /// How messages are put into requests.
+    #[serde(default)]
+    pub batch: BatchConfig,
+    /// Attributes that are sent; they are billed like data.
+    #[serde(default = "Attribute::all")]
+    pub attributes: Vec<Attribute>,
+    /// Extended JSON v2 variant of the message data.
+    #[serde(default)]
+    pub json_mode: JsonMode,
+}
+
+fn default_lanes() -> u32 {
+    64
+}
+
+fn default_slots() -> u32 {
+    8
+}
+
+/// A Pub/Sub topic.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopicConfig {
+    /// The topic's name, without `projects/…/topics/`.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// In which order messages are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordering {
+    /// In order for each document, documents hashed onto `lanes` ordering keys: order and full
+    /// requests together.
+    #[default]
+    Lanes,
+    /// In order for each document, an ordering key and so a request for each document.
+    Document,
+    /// No ordering key and no promise.
+    None,
+}
+
+/// How messages are put into requests.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// Most messages in a request; Pub/Sub's own limit is 1,000.
+    pub max_messages: u32,
+    /// Most bytes in a request, counted with overhead; Pub/Sub's own limit is 10 MB.
+    pub max_bytes: ByteSize,
+    /// How long a message waits for others to share its request while the stream is up to date.
+    /// A bare number is in milliseconds.
+    pub max_delay: Millis,
+    /// The same while the stream catches up with a backlog.
+    pub max_delay_catching_up: Millis,
+    /// Deadline of one attempt of a request.
+    pub request_timeout: Millis,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self {
+            max_messages: 1000,
+            max_bytes: ByteSize::from_bytes(9_500_000),
+            max_delay: Millis::from_millis(5),
+            max_delay_catching_up: Millis::from_millis(100),
+            request_timeout: Millis::from_millis(60_000),
+        }
+    }
+}
+
+/// An attribute of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribute {
+    /// 128-bit digest of the resume token in hex; the same in every replay, on every machine.
+    EventId,
+    /// `insert`, `update`, `replace`, `delete`, …
+    Operation,
+    /// `database.collection`.
+    Namespace,
+    /// The event's cluster time as `<seconds>.<ordinal>`.
+    ClusterTime,
+    /// The stream's connection.
+    ConnectionId,
+    /// The stream's source.
+    SourceName,
+    /// `application/json`.
+    ContentType,
+}
+
+impl Attribute {
+    /// All of them, the default.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::EventId,
+            Self::Operation,
+            Self::Namespace,
+            Self::ClusterTime,
+            Self::ConnectionId,
+            Self::SourceName,
+            Self::ContentType,
+        ]
+    }
+}
+
+/// Extended JSON v2 variant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JsonMode {
+    /// Numbers and dates as JSON readers expect them; types may be lost.
+    #[default]
+    Relaxed,
+    /// Every type kept.
+    Canonical,
+}

@@ -1,0 +1,83 @@
+//! `error_handling`, `monitoring`, `logging`, `shutdown`: how a run behaves.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, Seconds};
+
+/// How failures are waited out: `min(max_backoff, backoff_base · backoff_factor^n)`, of which a
+/// random part is waited (full jitter).
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ErrorHandlingConfig {
+    /// Longest wait between two attempts. A bare number is in seconds.
+    pub max_backoff: Seconds,
+    /// Growth of the wait from one attempt to the next.
+    pub backoff_factor: f64,
+}
+
+impl Default for ErrorHandlingConfig {
+    fn default() -> Self {
+        Self { max_backoff: Seconds::from_secs(30), backoff_factor: 2.0 }
+    }
+}
+
+/// Timeouts and intervals of supervision.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MonitoringConfig {
+    /// How long a connection may take to find a server. A bare number is in milliseconds.
+    pub connection_timeout: Millis,
+    /// How often statistics are logged. A bare number is in seconds.
+    pub report_interval: Seconds,
+}
+
+impl Default for MonitoringConfig {
+    fn default() -> Self {
+        Self {
+            connection_timeout: Millis::from_millis(5000),
+            report_interval: Seconds::from_secs(10),
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoggingConfig {
+    /// Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter
+    /// such as `info,mongo_gcp_stream::sink=debug`.
+    pub level: String,
+    /// Form of a log line.
+    pub format: LogFormat,
+}
+
+impl Default for LoggingConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// How a run ends.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShutdownConfig {
+    /// How long a drain may take. A bare number is in seconds.
+    pub drain_timeout: Seconds,
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self { drain_timeout: Seconds::from_secs(30) }
+    }
+}

@@ -1,0 +1,159 @@
+//! What travels along the line: batches of changes on the way in, messages on the way out.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mongodb::bson::{RawDocument, RawDocumentBuf, Timestamp};
+
+/// The name of a stream: `"{connection_id}.{source_name}"`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId {
+    /// Key of the connection below `mongodb.connections`.
+    pub connection_id: Arc<str>,
+    /// Key of the source below `mongodb.connections.<id>.sources`.
+    pub source_name: Arc<str>,
+}
+
+impl StreamId {
+    /// Builds the id of `mongodb.connections.<connection_id>.sources.<source_name>`.
+    #[must_use]
+    pub fn new(connection_id: &str, source_name: &str) -> Self {
+        Self { connection_id: connection_id.into(), source_name: source_name.into() }
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.connection_id, self.source_name)
+    }
+}
+
+/// Where a stream is: everything before it has been seen, nothing after it.
+///
+/// A *checkpoint* is a stored position ([`crate::checkpoint::Checkpoint`]).
+#[derive(Clone, PartialEq)]
+pub enum Position {
+    /// Directly after the event (or post-batch token) with this resume token, the whole `_id`
+    /// document of the event. Opened with `startAfter`.
+    Token(RawDocumentBuf),
+    /// At this operation time, inclusive. Opened with `startAtOperationTime`.
+    OperationTime(Timestamp),
+}
+
+impl Position {
+    /// The cluster time that the position stands for; `None` for a token whose layout is unknown.
+    #[must_use]
+    pub fn cluster_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Token(token) => token_time(token),
+            Self::OperationTime(time) => Some(*time),
+        }
+    }
+}
+
+/// A token holds the document's `_id` in plain hex, so it never shows in a log: only its time does.
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Token(_) => "Token",
+            Self::OperationTime(_) => "OperationTime",
+        };
+        f.debug_struct(kind).field("cluster_time", &self.cluster_time()).finish_non_exhaustive()
+    }
+}
+
+/// The cluster time in a resume token: `_data` is a KeyString whose byte 0 is 0x82, followed by
+/// big-endian u32 seconds and u32 ordinal. `None` where the layout is another.
+#[must_use]
+pub fn token_time(token: &RawDocument) -> Option<Timestamp> {
+    let data = token.get_str("_data").ok()?;
+    let head = data.get(..18)?;
+    if !head.starts_with("82") {
+        return None;
+    }
+    let time = u32::from_str_radix(&head[2..10], 16).ok()?;
+    let increment = u32::from_str_radix(&head[10..18], 16).ok()?;
+    Some(Timestamp { time, increment })
+}
+
+/// One server reply: its change events, still raw, and the position after all of them.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    reply: Arc<RawDocumentBuf>,
+    events: Vec<Range<usize>>,
+    /// The reply's `postBatchResumeToken`: at or after the last event. Also there when the reply
+    /// holds no event, so that an idle stream moves its checkpoint.
+    pub post_batch: Option<Position>,
+    /// The reply was as full as it can be: the server has more, and latency does not matter yet.
+    pub catching_up: bool,
+}
+
+impl Batch {
+    /// Takes over a server reply whose events lie at the byte ranges `events` of `reply`.
+    #[must_use]
+    pub fn new(
+        reply: Arc<RawDocumentBuf>,
+        events: Vec<Range<usize>>,
+        post_batch: Option<Position>,
+        catching_up: bool,
+    ) -> Self {
+        Self { reply, events, post_batch, catching_up }
+    }
+
+    /// Number of events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// True for the reply of an idle stream.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Size of all events in bytes of BSON.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.events.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    /// The raw BSON of each change event, in stream order.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.events.iter().map(|range| &self.reply.as_bytes()[range.clone()])
+    }
+}
+
+/// In which order a message may travel relative to the other messages of its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// In order with all messages of the same key, at most one request of the key in flight.
+    Key(u64),
+    /// No order promised: no ordering key, requests of any number in flight.
+    Unordered,
+    /// An event without a document (drop, rename, invalidate): everything before it is
+    /// acknowledged before it is sent, and it is acknowledged before anything after it is sent.
+    Barrier,
+}
+
+/// A message on its way to Pub/Sub, encoded once.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The number that the change got when it was read; its receipt carries it back.
+    pub sequence: u64,
+    /// How it is ordered.
+    pub lane: Lane,
+    /// The `google.pubsub.v1.PubsubMessage` in protobuf: data, attributes and ordering key.
+    pub body: Bytes,
+}
+
+/// What became of the messages handed to a sink.
+#[derive(Debug)]
+pub enum Receipt {
+    /// These changes are safe at their destination (sequence numbers, in no particular order).
+    Published(Vec<u64>),
+    /// The sink has given up; it sends nothing more.
+    Failed(crate::error::PublishError),
+}

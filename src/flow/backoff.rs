@@ -1,0 +1,104 @@
+//! How long to wait before the next attempt.
+
+use std::time::Duration;
+
+use crate::config::ErrorHandlingConfig;
+
+/// First wait's upper bound; the waits after it grow by the policy's factor.
+const BASE: Duration = Duration::from_millis(100);
+
+/// Exponential backoff with full jitter: the `n`th wait is random between zero and
+/// `min(max, base · factor^n)`.
+#[derive(Clone, Debug)]
+pub struct BackoffPolicy {
+    factor: f64,
+    max: Duration,
+}
+
+impl BackoffPolicy {
+    /// Policy with growth `factor` (at least 1) and the longest wait `max`.
+    #[must_use]
+    pub fn new(factor: f64, max: Duration) -> Self {
+        Self { factor: factor.max(1.0), max }
+    }
+
+    /// Starts counting attempts.
+    #[must_use]
+    pub fn start(&self) -> Backoff {
+        Backoff { policy: self.clone(), attempts: 0 }
+    }
+
+    /// Upper bound of the wait after `attempts` failures.
+    fn ceiling(&self, attempts: u32) -> Duration {
+        let exponent = i32::try_from(attempts).unwrap_or(i32::MAX);
+        let seconds = BASE.as_secs_f64() * self.factor.powi(exponent);
+        // `min` also takes care of infinity: no finite cap is below it.
+        Duration::from_secs_f64(seconds.min(self.max.as_secs_f64()))
+    }
+}
+
+impl From<&ErrorHandlingConfig> for BackoffPolicy {
+    fn from(config: &ErrorHandlingConfig) -> Self {
+        Self::new(config.backoff_factor, config.max_backoff.duration())
+    }
+}
+
+/// The failures in a row so far.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    policy: BackoffPolicy,
+    attempts: u32,
+}
+
+impl Backoff {
+    /// The wait before the next attempt; counts one more failure.
+    pub fn next_delay(&mut self) -> Duration {
+        let ceiling = self.policy.ceiling(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
+        ceiling.mul_f64(rand::random::<f64>())
+    }
+
+    /// Failures in a row.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// After health: the next wait is short again.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ceiling_doubles_up_to_the_cap() {
+        let policy = BackoffPolicy::new(2.0, Duration::from_secs(1));
+        let ceilings: Vec<u128> = (0..6).map(|n| policy.ceiling(n).as_millis()).collect();
+        assert_eq!(ceilings, [100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(policy.ceiling(u32::MAX), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn delays_stay_below_the_ceiling_and_reset_starts_over() {
+        let policy = BackoffPolicy::new(2.0, Duration::from_secs(1));
+        let mut backoff = policy.start();
+        for attempt in 0..20 {
+            assert!(backoff.next_delay() <= policy.ceiling(attempt));
+        }
+        backoff.reset();
+        assert!(backoff.next_delay() <= policy.ceiling(0));
+        assert_eq!(backoff.attempts(), 1);
+    }
+
+    #[test]
+    fn jitter_spreads_the_delays() {
+        let mut backoff = BackoffPolicy::new(1.0, Duration::from_secs(1)).start();
+        let delays: std::collections::HashSet<Duration> =
+            (0..50).map(|_| backoff.next_delay()).collect();
+        assert!(delays.len() > 10, "50 jittered delays took only {} values", delays.len());
+    }
+}

@@ -1,0 +1,84 @@
+//! The one table that turns an error into what happens next and into a hint for the operator.
+
+use crate::error::{
+    CheckpointErrorKind, Error, PublishErrorKind, RecordErrorKind, SourceErrorKind,
+};
+
+/// What the operator can do about `error`, in one sentence.
+#[must_use]
+pub fn hint(error: &Error) -> &'static str {
+    match error {
+        Error::Config(_) => {
+            "Correct the key; `config/config.yaml` lists every key with its meaning."
+        }
+        Error::Source(error) => source_hint(error.kind),
+        Error::Record(error) => match error.kind {
+            RecordErrorKind::Decode => {
+                "The server sent something this version cannot read: please report it with the error text."
+            }
+            RecordErrorKind::Format => "Send fewer or shorter attributes: see `pubsub.attributes`.",
+        },
+        Error::Publish(error) => publish_hint(error.kind),
+        Error::Checkpoint(error) => match error.kind {
+            CheckpointErrorKind::Unreachable => {
+                "Check that `checkpoint.path` exists, can be written and has free space."
+            }
+            CheckpointErrorKind::Corrupt => {
+                "Restore the file from a backup, or move it away to start anew from `startup`."
+            }
+            CheckpointErrorKind::Conflict => {
+                "Point `checkpoint.path` elsewhere, stop the other process, or move the file away to start anew from `startup`."
+            }
+        },
+        Error::Internal(_) => "This is a defect: please report it with the log.",
+    }
+}
+
+fn source_hint(kind: SourceErrorKind) -> &'static str {
+    match kind {
+        SourceErrorKind::Connect => {
+            "Check host, port, TLS options and network access (on Atlas: the IP access list)."
+        }
+        SourceErrorKind::Auth => {
+            "Check user name, password, `authSource` and certificate of the URI."
+        }
+        SourceErrorKind::Privilege => {
+            "Grant the user `find` and `changeStream` on what it captures (the built-in role `read` has both)."
+        }
+        SourceErrorKind::NotReplicaSet => {
+            "Change streams need a replica set: start mongod with `--replSet` and run `rs.initiate()`; one member is enough."
+        }
+        SourceErrorKind::Query => {
+            "Check the source's `pipeline` and options against the server's version; a pipeline must keep `_id`."
+        }
+        SourceErrorKind::HistoryLost => {
+            "The oplog no longer holds the position: move the checkpoint file away to start anew from `startup`, copy what was missed, and enlarge the oplog."
+        }
+        SourceErrorKind::InvalidPosition => {
+            "The stored token belongs to another stream or is damaged: restore the checkpoint file, or move it away to start anew from `startup`."
+        }
+        SourceErrorKind::Oversize => {
+            "Drop large fields in the source's `pipeline` with `$project`, or set `full_document: default`."
+        }
+        SourceErrorKind::Invalidated => "Start again once the collection exists.",
+    }
+}
+
+fn publish_hint(kind: PublishErrorKind) -> &'static str {
+    match kind {
+        PublishErrorKind::Rejected => {
+            "Pub/Sub refuses this message, so its stream stops before it: compare it with the topic's schema and the limits on attributes."
+        }
+        PublishErrorKind::TooLarge => {
+            "The message is over Pub/Sub's 10 MB, so its stream stops before it: leave large fields out in the source's `pipeline` with `$project`."
+        }
+        PublishErrorKind::TopicMissing => {
+            "Create the topic, or correct `gcp.project_id` and `pubsub.topics`."
+        }
+        PublishErrorKind::Auth => {
+            "Give the account the role roles/pubsub.publisher on the topic; without a key file run `gcloud auth application-default login`."
+        }
+        PublishErrorKind::Unavailable => "Check network access to Pub/Sub.",
+        PublishErrorKind::Shutdown => "Start again: what was not acknowledged is sent then.",
+    }
+}

@@ -1,0 +1,21 @@
+//! Where messages go.
+
+use std::future::Future;
+
+use crate::error::PublishError;
+use crate::event::Message;
+
+/// A destination for messages. What becomes of them comes back as [`crate::event::Receipt`]s on the
+/// channel that the sink was built with.
+pub trait Sink: Send {
+    /// Takes over messages in order; waits while the sink is full. `urgent` messages are sent
+    /// within the batching delay, others may wait longer for fuller requests.
+    fn publish(
+        &mut self,
+        messages: Vec<Message>,
+        urgent: bool,
+    ) -> impl Future<Output = Result<(), PublishError>> + Send;
+
+    /// Sends what is held back and waits until nothing is in flight any more.
+    fn flush(&mut self) -> impl Future<Output = Result<(), PublishError>> + Send;
+}
