@@ -4,7 +4,7 @@ use super::MAX_DEPTH;
 use super::decimal128::write_decimal;
 use super::error::{DecodeError, DecodeErrorKind};
 use super::scalar;
-use super::text::{copy_plain, write_escaped};
+use super::text::{open_quoted, write_escaped};
 
 /// Boxed so that the way without an error stays in registers.
 type Step<T> = Result<T, Box<DecodeError>>;
@@ -153,16 +153,15 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
     /// A field's name and the colon; returns the position of the value.
     #[inline]
     fn name(&mut self, body: &[u8], at: usize) -> Step<usize> {
-        self.out.push(b'"');
         let end = self.zero_terminated(body, at)?;
         self.out.extend_from_slice(b"\":");
         Ok(end)
     }
 
-    /// The content of text that ends at the first zero byte; returns the position after that.
+    /// A quote and text that ends at the first zero byte; returns the position after that.
     #[inline]
     fn zero_terminated(&mut self, body: &[u8], at: usize) -> Step<usize> {
-        let stop = copy_plain(self.bson, at, self.out);
+        let stop = open_quoted(self.bson, at, self.out);
         match body.get(stop) {
             Some(0) => Ok(stop + 1),
             Some(_) => self.zero_terminated_rest(body, stop),
@@ -197,9 +196,8 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
         if terminator != 0 {
             return Err(DecodeError::new(DecodeErrorKind::StringEnd));
         }
-        self.out.push(b'"');
         // Stops at the terminator at the latest.
-        let stop = copy_plain(self.bson, start, self.out) - start;
+        let stop = open_quoted(self.bson, start, self.out) - start;
         if stop < text.len() {
             write_escaped(&text[stop..], self.out)?;
         }
@@ -234,7 +232,7 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
     }
 
     fn regular_expression(&mut self, body: &[u8], at: usize) -> Step<usize> {
-        self.out.extend_from_slice(br#"{"$regularExpression":{"pattern":""#);
+        self.out.extend_from_slice(br#"{"$regularExpression":{"pattern":"#);
         let options = self.zero_terminated(body, at)?;
         self.out.extend_from_slice(br#"","options":""#);
         let end = skip_name(body, options)?;
