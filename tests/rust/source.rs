@@ -16,7 +16,7 @@ use mongo_gcp_stream::event::{Batch, Position};
 use mongo_gcp_stream::flow::BackoffPolicy;
 use mongo_gcp_stream::source::{ChangeStream, Source, StartAt};
 use mongo_gcp_stream::telemetry::StreamStatistics;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, Collection, Database};
 use serde_json::{Value, json};
 
@@ -115,10 +115,6 @@ fn after(event: &Document) -> StartAt {
     StartAt::Position(Position::Token(token))
 }
 
-fn token_data(token: &RawDocument) -> String {
-    token.get_str("_data").unwrap().to_owned()
-}
-
 /// Ids of the cursors that lie idle on `database`.
 async fn idle_cursors(client: &Client, database: &Database) -> HashSet<i64> {
     use futures_util::TryStreamExt;
@@ -135,7 +131,8 @@ async fn idle_cursors(client: &Client, database: &Database) -> HashSet<i64> {
 
 /// Kills what [`idle_cursors`] finds, as an operator would.
 async fn kill_cursors(bench: &Bench) -> usize {
-    let cursors: Vec<i64> = idle_cursors(&bench.client, &bench.database).await.into_iter().collect();
+    let cursors: Vec<i64> =
+        idle_cursors(&bench.client, &bench.database).await.into_iter().collect();
     let count = cursors.len();
     if count > 0 {
         let command = doc! { "killCursors": "orders", "cursors": cursors };

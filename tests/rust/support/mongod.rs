@@ -16,7 +16,7 @@ const WATCH: &str = r#"
 folder=$1; shift
 "$@" </dev/null >/dev/null 2>&1 & server=$!
 read -r keep; kept=$?
-kill -9 $server; wait $server 2>/dev/null
+kill -9 $server 2>/dev/null; wait $server 2>/dev/null
 [ $kept -eq 0 ] || rm -rf "$folder"
 "#;
 
@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running mongod.
 pub struct Mongod {
+    binary: String,
     folder: PathBuf,
     port: u16,
     arguments: Vec<String>,
@@ -66,23 +67,23 @@ impl Mongod {
     }
 
     fn start(arguments: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        let binary = std::env::var("MONGOD_BIN")
+            .expect("MONGOD_BIN must name a mongod binary; `make test` finds one and sets it");
         let folder = tempfile::Builder::new().prefix("mongod-").tempdir().unwrap().keep();
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         let arguments = arguments(&folder);
         drop(free);
-        let mut server = Self { folder, port, arguments, watch: None };
+        let mut server = Self { binary, folder, port, arguments, watch: None };
         server.spawn();
         server
     }
 
     fn spawn(&mut self) {
-        let mongod = std::env::var("MONGOD_BIN")
-            .expect("MONGOD_BIN must name a mongod binary; `make test` finds one and sets it");
         let child = Command::new("sh")
             .args(["-c", WATCH, "watch"])
             .arg(&self.folder)
-            .arg(mongod)
+            .arg(&self.binary)
             .args(["--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25"])
             .args(["--setParameter", "enableTestCommands=1"])
             .arg("--dbpath")
@@ -141,6 +142,13 @@ impl Mongod {
     /// A client of the replica set, for the runtime of the calling test.
     pub async fn client(&self) -> Client {
         Client::with_options(self.options("replicaSet=rs0").await).unwrap()
+    }
+
+    /// The same under a name that a failpoint can aim at. A server that was marked unknown for a
+    /// made-up state change is looked at again soon; a real change would show by itself.
+    pub async fn client_named(&self, name: &str) -> Client {
+        let query = format!("replicaSet=rs0&heartbeatFrequencyMS=500&appName={name}");
+        Client::with_options(self.options(&query).await).unwrap()
     }
 }
 
