@@ -42,6 +42,14 @@ async fn a_standalone_server() {
 }
 
 #[tokio::test]
+async fn a_replica_set_that_was_never_initiated() {
+    let server = Mongod::uninitiated().await;
+    let error = connect_error(&format!("mongodb://{}/", server.address())).await;
+    assert_eq!(error.kind, SourceErrorKind::Connect);
+    assert!(error.message.contains("not initiated"), "{error}");
+}
+
+#[tokio::test]
 async fn an_unreachable_host() {
     // Nothing listens on the discard port of loopback.
     let error = connect_error("mongodb://127.0.0.1:9/").await;
@@ -113,6 +121,7 @@ async fn logins_and_privileges() {
 
     let error = open_error(&uri("stranger:hunter2@"), StartAt::Latest).await;
     assert_eq!((error.kind, error.code), (SourceErrorKind::Privilege, Some(13)));
+    assert!(error.message.contains("collection shop.orders"), "{error}");
 
     let error = open_error(&uri("reader:hunter2@"), StartAt::Earliest).await;
     assert_eq!((error.kind, error.code), (SourceErrorKind::Privilege, Some(13)));

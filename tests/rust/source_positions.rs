@@ -100,6 +100,46 @@ async fn a_pipeline_that_fails_on_an_event_is_a_query_error_without_the_value() 
 }
 
 #[tokio::test]
+async fn a_pipeline_that_drops_the_token_is_a_query_error_at_the_first_event() {
+    let bench = Bench::new().await;
+    let mut stream = bench.latest(json!({ "pipeline": [{ "$project": { "_id": 0 } }] })).await;
+    bench.insert(0..1).await;
+    let error = loop {
+        match stream.next_batch().await {
+            Ok(batch) => assert!(batch.is_empty()),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((error.kind, error.code), (SourceErrorKind::Query, Some(280)));
+    assert!(error.message.contains("_id"), "{error}");
+}
+
+/// An update that is sent twice, as change and as document, is over 16 MiB. The position stays
+/// before it, so that a pipeline that drops the document gets through.
+#[tokio::test]
+async fn an_oversized_event_can_be_passed_with_another_pipeline() {
+    let bench = Bench::new().await;
+    let mut stream = bench.stream(json!({}));
+    let mut position = stream.open(StartAt::Latest).await.unwrap();
+    bench.insert(0..1).await;
+    let large = "x".repeat(9_000_000);
+    bench.orders.update_one(doc! {}, doc! { "$set": { "large": large } }).await.unwrap();
+    bench.insert(1..2).await;
+    let (error, seen) = loop {
+        match stream.next_batch().await {
+            Ok(batch) => position = batch.post_batch.unwrap(),
+            Err(error) => break (error, position),
+        }
+    };
+    assert_eq!((error.kind, error.code), (SourceErrorKind::Oversize, Some(10334)));
+    let config = json!({ "pipeline": [{ "$project": { "fullDocument": 0 } }] });
+    let mut stream = bench.stream(config);
+    stream.open(StartAt::Position(seen)).await.unwrap();
+    let rest = read(&mut stream, 2).await;
+    assert_eq!(operations(&rest[rest.len() - 2..]), ["update", "insert"]);
+}
+
+#[tokio::test]
 async fn a_missing_required_image_is_a_query_error() {
     let bench = Bench::new().await;
     bench.insert(0..1).await;
