@@ -138,7 +138,7 @@ mod tests {
         let Some(Position::Token(token)) = opening_position(&first(&[], 7)) else {
             panic!("no token");
         };
-        assert_eq!(token.get_str("_data"), Ok("8200000007000000032B04"));
+        assert_eq!(token.get_str("_data").unwrap(), "8200000007000000032B04");
     }
 
     #[test]

@@ -228,17 +228,17 @@ async fn a_frozen_server_is_noticed() {
 /// Calls that are dropped before they end, while cursors are killed: nothing lost or doubled.
 #[tokio::test]
 async fn dropped_calls_lose_nothing() {
-    const COUNT: i32 = 400;
+    let all: Vec<i32> = (0..400).collect();
     let bench = Bench::new().await;
     let mut stream = bench.latest(json!({ "batch_size": 7 })).await;
-    let orders = bench.orders.clone();
+    let (orders, ids_to_insert) = (bench.orders.clone(), all.clone());
     let writer = tokio::spawn(async move {
-        for id in 0..COUNT {
+        for id in ids_to_insert {
             orders.insert_one(doc! { "_id": id }).await.unwrap();
         }
     });
     let (mut seen, mut dropped) = (Vec::new(), 0_u32);
-    while seen.len() < COUNT as usize {
+    while seen.len() < all.len() {
         match stream.next_batch().now_or_never() {
             Some(batch) => seen.extend(ids(&events(&batch.unwrap()))),
             None => dropped += 1,
@@ -249,7 +249,7 @@ async fn dropped_calls_lose_nothing() {
         tokio::task::yield_now().await;
     }
     writer.await.unwrap();
-    assert_eq!(seen, (0..COUNT).collect::<Vec<_>>());
+    assert_eq!(seen, all);
     assert!(dropped > 100 && bench.retries() > 0, "{dropped} dropped, {}", bench.retries());
 }
 
