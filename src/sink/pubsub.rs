@@ -139,21 +139,21 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         let Err(halt) = self.serve().await else { return };
-        let error = explain(&halt, &self.topic.name);
-        // Set before the channel closes: whoever finds it closed finds the reason.
-        self.failure.get_or_init(|| error.clone());
-        self.commands.close();
-        // What is in flight may still arrive, and then it counts.
+        // What is in flight may still arrive, and then it counts; until then the handle waits.
         while let Some((lane, outcome)) = self.attempts.next().await {
             if outcome.is_ok() {
                 self.settle(lane, outcome).ok();
             }
         }
-        self.flushes.clear();
         // Without a receiver nobody wants to know.
         if !self.acknowledged.is_empty() {
             self.receipts.send(Receipt::Published(self.acknowledged)).await.ok();
         }
+        let error = explain(&halt, &self.topic.name);
+        // Set before the channel closes: whoever finds it closed finds the reason.
+        self.failure.get_or_init(|| error.clone());
+        self.commands.close();
+        self.flushes.clear();
         self.receipts.send(Receipt::Failed(error)).await.ok();
     }
 
