@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mongo_gcp_stream::config::Millis;
 use mongo_gcp_stream::error::{PublishError, PublishErrorKind};
-use mongo_gcp_stream::event::Lane;
+use mongo_gcp_stream::event::{Lane, Receipt};
 use mongo_gcp_stream::sink::Sink;
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
@@ -87,22 +87,41 @@ async fn one_lane_refused_for_ever_does_not_hold_the_others() {
 
 #[tokio::test]
 async fn keys_keep_their_order_under_random_failures() {
-    let mut server = Scripted::start().await;
+    let server = Scripted::start().await;
     let setup = Setup {
         slots: 4,
         max_messages: 7,
         request_timeout: Millis::from_millis(100),
         ..Setup::default()
     };
-    let mut rig = Rig::new(server.port, &setup);
-    let publisher = tokio::spawn(async move {
+    let Rig { mut sink, mut receipts, statistics } = Rig::new(server.port, &setup);
+    let publishing = tokio::spawn(async move {
         for first in (0..600).step_by(6) {
             let messages = (first..first + 6).flat_map(|n| keyed(n % 5, [n])).collect();
-            rig.sink.publish(messages, first % 4 == 0).await.unwrap();
+            sink.publish(messages, first % 4 == 0).await.unwrap();
         }
-        rig.sink.flush().await.unwrap();
-        rig
+        sink.flush().await.unwrap();
     });
+    let answering = tokio::spawn(answer_at_random(server));
+    let mut receipted = Vec::new();
+    while let Some(Receipt::Published(sequences)) = receipts.recv().await {
+        receipted.extend(sequences);
+    }
+    publishing.await.unwrap();
+    receipted.sort_unstable();
+    assert_eq!(receipted, (0..600).collect::<Vec<_>>(), "one receipt for each message");
+    assert!(statistics.retries.load(Relaxed) > 50);
+    for (key, sequences) in answering.await.unwrap() {
+        let mut seen = BTreeSet::new();
+        let firsts: Vec<u64> = sequences.into_iter().filter(|n| seen.insert(*n)).collect();
+        assert_eq!(firsts.len(), 120, "{key}");
+        assert!(firsts.is_sorted(), "{key}: {firsts:?}");
+    }
+}
+
+/// Commits, refuses, or loses the response after either. Returns what was committed for each key
+/// once the client is gone.
+async fn answer_at_random(mut server: Scripted) -> BTreeMap<String, Vec<u64>> {
     let mut dice = Dice(0x5eed);
     let mut committed: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let mut acknowledged = BTreeSet::new();
@@ -114,7 +133,7 @@ async fn keys_keep_their_order_under_random_failures() {
         }
         match dice.roll(4) {
             0 => arrival.refuse(Status::unavailable("whether or not it was committed")),
-            // The response is lost: the attempt ends at its deadline.
+            // The attempt ends at its deadline.
             1 if dice.roll(10) == 0 => drop(arrival),
             _ if commits => {
                 acknowledged.extend(arrival.sequences());
@@ -123,31 +142,35 @@ async fn keys_keep_their_order_under_random_failures() {
             _ => arrival.refuse(Status::new(Code::Aborted, "")),
         }
     }
-    let rig = publisher.await.unwrap();
-    assert!(rig.statistics.retries.load(Relaxed) > 50);
-    for (key, sequences) in committed {
-        let mut seen = BTreeSet::new();
-        let firsts: Vec<u64> = sequences.into_iter().filter(|n| seen.insert(*n)).collect();
-        assert_eq!(firsts.len(), 120, "{key}");
-        assert!(firsts.is_sorted(), "{key}: {firsts:?}");
-    }
+    // An acknowledgement may have come too late for its attempt.
+    tokio::spawn(async move {
+        loop {
+            server.next().await.accept();
+        }
+    });
+    committed
 }
 
 #[tokio::test]
 async fn a_response_lost_after_the_commit_gives_a_repetition_and_nothing_else() {
     let mut server = Scripted::start().await;
-    let setup = Setup { request_timeout: Millis::from_millis(50), ..Setup::default() };
+    let setup = Setup { request_timeout: Millis::from_millis(100), ..Setup::default() };
     let mut rig = Rig::new(server.port, &setup);
     rig.sink.publish(keyed(1, [1]), true).await.unwrap();
     drop(server.next().await);
     rig.sink.publish(keyed(1, [2]), true).await.unwrap();
-    let again = server.next().await;
-    assert_eq!(again.sequences(), [1]);
-    again.accept();
-    let next = server.next().await;
-    assert_eq!(next.sequences(), [2]);
-    next.accept();
-    rig.sink.flush().await.unwrap();
+    // Once on a quick machine; on a slow one further attempts may miss their deadline.
+    loop {
+        let arrival = server.next().await;
+        let sequences = arrival.sequences();
+        arrival.accept();
+        if sequences == [2] {
+            break;
+        }
+        assert_eq!(sequences, [1]);
+    }
+    assert_eq!(rig.published().await, [1]);
+    assert!(rig.statistics.retries.load(Relaxed) >= 1);
 }
 
 /// Answers until the sink fails. Returns what was accepted and receipted, and the error, which
@@ -244,10 +267,8 @@ async fn what_is_in_flight_when_the_sink_fails_still_counts() {
     let slow = server.next().await;
     rig.sink.publish(keyed(2, [2]), true).await.unwrap();
     server.next().await.refuse(Status::not_found(""));
-    // Key 3 is never sent: the sink has given up.
-    rig.sink.publish(keyed(3, [3]), true).await.unwrap();
     slow.accept();
     let (published, error) = rig.failed().await;
-    assert!(published.starts_with(&[1]), "{published:?}");
+    assert_eq!(published, [1]);
     assert_eq!(error.kind, PublishErrorKind::TopicMissing);
 }
