@@ -75,7 +75,7 @@ impl PubSubSink {
             timeout: batch.request_timeout.duration(),
             delay: batch.max_delay.duration(),
             delay_catching_up: batch.max_delay_catching_up.duration(),
-            lanes: Lanes::new(Rules { limits, slots: pubsub.slots as usize, backoff }),
+            lanes: Lanes::new(Rules { limits, slots: pubsub.slots.max(1) as usize, backoff }),
             commands,
             attempts: FuturesUnordered::new(),
             receipts,
@@ -201,8 +201,10 @@ impl Task {
             }
         }
         if self.lanes.is_idle() && self.acknowledged.is_empty() {
-            // A flush that nobody waits for any more is over as well.
-            self.flushes.drain(..).for_each(|done| done.send(()).unwrap_or_default());
+            for done in self.flushes.drain(..) {
+                // A flush that nobody waits for any more is over as well.
+                done.send(()).ok();
+            }
         }
         true
     }
