@@ -27,7 +27,7 @@ type rule struct {
 	} `json:"match"`
 	// Action is "status" (answered with Code, not committed), "delay" (committed after DelayMS,
 	// also if the caller is gone by then) or "lose_response" (committed, then answered with Code
-	// after DelayMS).
+	// after DelayMS). Clearing the faults ends a delay.
 	Action  string  `json:"action"`
 	Code    *code   `json:"code"`
 	DelayMS float64 `json:"delay_ms"`
@@ -95,15 +95,29 @@ type fault struct {
 	action string
 	code   codes.Code
 	delay  time.Duration
+	// Closed when the faults are cleared, which ends the delay.
+	cleared <-chan struct{}
+}
+
+func (f *fault) wait() {
+	timer := time.NewTimer(f.delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-f.cleared:
+	}
 }
 
 func (f *fault) status() error { return status.Error(f.code, "a fault that the test asked for") }
 
 // faults are the rules in force; the first that holds is taken.
 type faults struct {
-	mu    sync.Mutex
-	rules []*rule
+	mu      sync.Mutex
+	rules   []*rule
+	cleared chan struct{}
 }
+
+func newFaults() *faults { return &faults{cleared: make(chan struct{})} }
 
 func (f *faults) add(r *rule) {
 	f.mu.Lock()
@@ -115,6 +129,8 @@ func (f *faults) clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rules = nil
+	close(f.cleared)
+	f.cleared = make(chan struct{})
 }
 
 // next is the fault that this request suffers, or nil.
@@ -131,7 +147,7 @@ func (f *faults) next(request *pubsubpb.PublishRequest, size int) *fault {
 		}
 		r.fired++
 		delay := time.Duration(r.DelayMS * float64(time.Millisecond))
-		return &fault{action: r.Action, code: codes.Code(*r.Code), delay: delay}
+		return &fault{r.Action, codes.Code(*r.Code), delay, f.cleared}
 	}
 	return nil
 }

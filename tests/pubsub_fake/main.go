@@ -29,7 +29,7 @@ func main() {
 func serve() error {
 	fake := pstest.NewServer()
 	recorder := newRecorder()
-	publisher := &publisher{fake: fake, recorder: recorder, faults: &faults{}}
+	publisher := &publisher{fake: fake, recorder: recorder, faults: newFaults()}
 	endpoint, err := openEndpoint(fake, publisher)
 	if err != nil {
 		return err

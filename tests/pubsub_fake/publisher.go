@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"sync"
-	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"cloud.google.com/go/pubsub/v2/pstest"
@@ -43,16 +42,16 @@ func (p *publisher) intercept(
 	p.recorder.faulted()
 	switch fault.action {
 	case "status":
-		time.Sleep(fault.delay)
+		fault.wait()
 		return nil, fault.status()
 	case "delay":
-		time.Sleep(fault.delay)
+		fault.wait()
 		return p.commit(ctx, publish, size, handle)
 	default:
 		if _, err := p.commit(ctx, publish, size, handle); err != nil {
 			return nil, err
 		}
-		time.Sleep(fault.delay)
+		fault.wait()
 		return nil, fault.status()
 	}
 }

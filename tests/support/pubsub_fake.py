@@ -234,14 +234,14 @@ class PubSubFake:
             match: To which requests; to all by default. Of several faults that match, the one that
                 was set first and has times left is taken.
             code: Name of the gRPC code that they are answered with.
-            delay_ms: How long it takes until then.
+            delay_ms: How long it takes until then, or until the faults are cleared.
             times: How often it happens, -1 for ever.
         """
         rule = {"action": action, "match": match or {}, "code": code}
         self._send("POST", "/faults", {**rule, "delay_ms": delay_ms, "times": times})
 
     def clear_faults(self) -> None:
-        """Forget all faults."""
+        """Forget all faults, and end the delays under way."""
         self._send("DELETE", "/faults")
 
     def reset(self) -> None:
