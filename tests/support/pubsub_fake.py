@@ -256,7 +256,7 @@ class PubSubFake:
         """Come back at the same address."""
         self._send("POST", "/up")
 
-    def _json(self, path: str, timeout: float = 60) -> Any:  # noqa: ANN401 -- it is JSON
+    def _json(self, path: str, timeout: float = 60) -> Any:
         with self._request("GET", path, timeout=timeout) as response:
             return json.load(response)
 
