@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/pstest"
@@ -21,6 +22,9 @@ import (
 
 func main() {
 	log.SetFlags(0)
+	// It shares the machine with what is measured: collecting less often saves it a third of its
+	// CPU time, for memory that it can have.
+	debug.SetGCPercent(400)
 	if err := serve(); err != nil {
 		log.Fatal(err)
 	}
