@@ -20,6 +20,7 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 /// Data, attributes, ordering key, publish time in milliseconds since the epoch.
 type Pulled<'py> = (Bound<'py, PyBytes>, HashMap<String, String>, String, f64);
 
+/// A Pub/Sub in this process: topics, ordered subscriptions, publish, pull, acknowledge.
 #[pyclass(name = "Emulator", module = "mongo_gcp_stream._core", frozen)]
 pub struct PyEmulator {
     address: SocketAddr,
