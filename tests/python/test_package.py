@@ -13,7 +13,6 @@ import pytest
 from mongo_gcp_stream import (
     ConfigError,
     MongoGcpStreamError,
-    RecordError,
     Runner,
     to_extended_json,
 )
@@ -37,10 +36,9 @@ def test_it_is_typed() -> None:
     assert package.joinpath("_core.pyi").is_file()
 
 
-@pytest.mark.parametrize("error", [ConfigError, RecordError])
-def test_errors_are_ours_and_built_in(error: type[MongoGcpStreamError]) -> None:
-    assert issubclass(error, MongoGcpStreamError)
-    assert issubclass(error, ValueError)
+def test_a_config_error_is_ours_and_built_in() -> None:
+    assert issubclass(ConfigError, MongoGcpStreamError)
+    assert issubclass(ConfigError, ValueError)
 
 
 def test_errors_survive_pickling() -> None:
@@ -65,7 +63,7 @@ def test_extended_json() -> None:
 
 
 def test_extended_json_of_what_is_no_document() -> None:
-    with pytest.raises(RecordError):
+    with pytest.raises(ValueError, match=r"BSON|document|bytes"):
         to_extended_json(b"\x05\x00\x00\x00")
 
 
