@@ -4,13 +4,12 @@ The work is done in Rust (`mongo_gcp_stream._core`); what Python sees is describ
 """
 
 from mongo_gcp_stream._core import Failure, Runner, RunReport, __version__, to_extended_json
-from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, RecordError
+from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError
 
 __all__ = [
     "ConfigError",
     "Failure",
     "MongoGcpStreamError",
-    "RecordError",
     "RunReport",
     "Runner",
     "__version__",

@@ -22,8 +22,8 @@ def to_extended_json(bson: bytes, mode: Literal["relaxed", "canonical"] = "relax
             difference between int32, int64 and whole doubles; `canonical` keeps every type.
 
     Raises:
-        RecordError: `bson` is not a valid document.
-        ValueError: `mode` is neither of the two.
+        ValueError: `bson` is not a valid document (the text names the field, never a value), or
+            `mode` is neither of the two.
 
     Example:
         >>> import bson

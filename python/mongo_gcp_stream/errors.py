@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "MongoGcpStreamError", "RecordError"]
+__all__ = ["ConfigError", "MongoGcpStreamError"]
 
 
 class MongoGcpStreamError(Exception):
@@ -30,7 +30,3 @@ class ConfigError(MongoGcpStreamError, ValueError):
     def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.path = path
-
-
-class RecordError(MongoGcpStreamError, ValueError):
-    """One record cannot be decoded, or cannot be turned into a message."""

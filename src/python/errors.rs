@@ -22,7 +22,6 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let class = match error {
         Error::Config(_) => "ConfigError",
-        Error::Record(_) => "RecordError",
         _ => "MongoGcpStreamError",
     };
     let details = PyDict::new(py);

@@ -9,7 +9,7 @@ import click
 from mongo_gcp_stream import Runner
 from mongo_gcp_stream.cli.duration import Duration
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
-from mongo_gcp_stream.cli.show import show_error, show_warning
+from mongo_gcp_stream.cli.show import show_failure, show_warning
 
 
 @click.command(epilog=table())
@@ -74,5 +74,5 @@ def run(
         accept_lane_change=accept_lane_change,
     )
     for failure in report.failures:
-        show_error(f"{failure.stream}: {failure.message}", failure.hint)
+        show_failure(failure)
     return ExitCode(report.exit_code)

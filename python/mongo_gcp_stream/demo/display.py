@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mongo_gcp_stream.cli.show import show_error
+from mongo_gcp_stream.cli.show import show_error, show_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,4 +97,4 @@ class Display:
 
     def failure(self, failure: Failure) -> None:
         """Print why the stream failed."""
-        show_error(f"{failure.stream}: {failure.message}", failure.hint)
+        show_failure(failure)

@@ -1,0 +1,57 @@
+"""Fixtures: one mongod a worker, and a Pub/Sub, a database and a topic for each test."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from mongo_gcp_stream.testing import Mongod
+
+from tests.support.line import Line
+from tests.support.pubsub_fake import PubSubFake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_databases = (f"shop{number}" for number in itertools.count(1))
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """A mongod shared by the tests of a worker, which fails on demand."""
+    with Mongod(fail_commands=True) as server:
+        yield server
+
+
+@pytest.fixture
+def own_mongod() -> Iterator[Mongod]:
+    """A mongod that a test may stop."""
+    with Mongod() as server:
+        yield server
+
+
+@pytest.fixture
+def pubsub() -> Iterator[PubSubFake]:
+    """Google's Pub/Sub fake, made as strict as the service."""
+    with PubSubFake() as fake:
+        yield fake
+
+
+@pytest.fixture
+def line(tmp_path: Path, mongod: Mongod, pubsub: PubSubFake) -> Iterator[Line]:
+    """A collection, a topic, a configuration and a state folder of the test's own."""
+    yield from _line(tmp_path, mongod, pubsub)
+
+
+@pytest.fixture
+def own_line(tmp_path: Path, own_mongod: Mongod, pubsub: PubSubFake) -> Iterator[Line]:
+    """The same on a mongod that the test may stop."""
+    yield from _line(tmp_path, own_mongod, pubsub)
+
+
+def _line(folder: Path, mongod: Mongod, pubsub: PubSubFake) -> Iterator[Line]:
+    line = Line(folder, mongod, pubsub, next(_databases))
+    with line.client:
+        yield line

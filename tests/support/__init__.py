@@ -1,0 +1,1 @@
+"""What the tests are made of: real servers, the real program, and the definition of "in order"."""
