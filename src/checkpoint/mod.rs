@@ -1,8 +1,23 @@
 //! Where a stream is, safely stored.
 
+#[cfg(test)]
+mod batches;
+mod committer;
+mod file;
+mod json;
+mod memory;
+mod take_over;
+mod tracker;
+
+pub use committer::{Committer, Intervals};
+pub use file::FileStore;
+pub use memory::MemoryStore;
+pub use take_over::{TakenOver, take_over};
+pub use tracker::{Committable, Freed, Tracker};
+
 use futures_util::future::BoxFuture;
 
-use crate::error::CheckpointError;
+use crate::error::{CheckpointError, CheckpointErrorKind};
 use crate::event::Position;
 
 /// What a checkpoint belongs to; stored with it and compared on load, since the server does not
@@ -32,6 +47,15 @@ pub struct Checkpoint {
     pub position: Position,
 }
 
+impl Checkpoint {
+    /// The checkpoint of the process with this `epoch` at `position`, which lies directly after
+    /// event number `sequence`.
+    #[must_use]
+    pub fn new(identity: Identity, epoch: u64, sequence: u64, position: Position) -> Self {
+        Self { identity, epoch, sequence, position }
+    }
+}
+
 /// Keeps the checkpoint of one stream. Monotone: `(epoch, sequence)` never goes backwards.
 pub trait CheckpointStore: Send + Sync {
     /// The stored checkpoint, `None` where there is none yet.
@@ -48,4 +72,29 @@ pub trait CheckpointStore: Send + Sync {
 
     /// Removes the checkpoint.
     fn clear(&self) -> BoxFuture<'_, Result<(), CheckpointError>>;
+}
+
+/// The rule of every store: `(epoch, sequence)` never goes backwards. It may stand still, since an
+/// idle stream moves its position without an event.
+fn check_advance(stored: Option<&Checkpoint>, next: &Checkpoint) -> Result<(), CheckpointError> {
+    let order = |checkpoint: &Checkpoint| (checkpoint.epoch, checkpoint.sequence);
+    match stored {
+        Some(stored) if order(next) < order(stored) => Err(conflict(format!(
+            "the stored checkpoint of stream {} is newer (epoch {}, sequence {}) than epoch {}, sequence {}: another process moves it",
+            stored.identity.stream, stored.epoch, stored.sequence, next.epoch, next.sequence
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn conflict(message: String) -> CheckpointError {
+    CheckpointError { kind: CheckpointErrorKind::Conflict, message }
+}
+
+fn corrupt(message: String) -> CheckpointError {
+    CheckpointError { kind: CheckpointErrorKind::Corrupt, message }
+}
+
+fn unreachable(message: String) -> CheckpointError {
+    CheckpointError { kind: CheckpointErrorKind::Unreachable, message }
 }

@@ -7,18 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Seconds;
 
-/// Where positions are stored.
+/// Where positions are stored. Needed by `run`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Kind of store.
+    #[schemars(example = &"file")]
     pub store: StoreKind,
-    /// Folder of the store `file`: one JSON file a stream.
+    /// Folder of the store `file`, relative to the working directory: one JSON file a stream.
+    /// Required for `store: file`.
+    #[schemars(example = &"./state")]
     pub path: Option<PathBuf>,
-    /// How often a position that moved is stored. A bare number is in seconds.
+    /// How often a position that moved is stored. A bare number is in seconds. Default: `1s`.
     #[serde(default = "default_interval")]
     pub interval: Seconds,
-    /// How often a position is stored that only idle replies moved.
+    /// How often a position is stored that only idle replies moved. A bare number is in seconds.
+    /// Default: `30s`.
     #[serde(default = "default_idle_interval")]
     pub idle_interval: Seconds,
 }

@@ -9,9 +9,11 @@ use super::ByteSize;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
-    /// Bytes of BSON read and not yet acknowledged.
+    /// Bytes of BSON read and not yet acknowledged. A bare number is in bytes. Default: `32MB`.
     pub bytes_in_flight: ByteSize,
-    /// Events read and not yet covered by the position: bounds what a crash replays.
+    /// Number of events read and not yet covered by the position: bounds what a crash replays.
+    /// Default: `50000`.
+    #[schemars(range(min = 1))]
     pub events_in_flight: u32,
 }
 

@@ -1,4 +1,9 @@
 //! What the user asked for, defined once: one file a section of the YAML.
+//!
+//! [`load()`] is the way from a file to a [`Config`]: YAML to a tree ([`from_yaml`]), overrides and
+//! variables from the environment into the tree ([`from_value`]), the tree compared with the JSON
+//! Schema that the structs give ([`schema()`]), the tree into the structs, and what the types
+//! cannot tell ([`Config::validate`]). No error shows a value: it may be a password.
 
 mod checkpoint;
 mod flow;
@@ -6,12 +11,26 @@ mod gcp;
 mod mongodb;
 mod pubsub;
 mod running;
+
 mod secret;
 mod units;
+
+mod check;
+mod dotenv;
+mod expand;
+mod later;
+mod load;
+mod overrides;
+mod path;
+mod schema;
+mod streams;
+mod validate;
+mod yaml;
 
 pub use checkpoint::{CheckpointConfig, StoreKind};
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
+pub use load::{Environment, Loaded, from_value, from_yaml, load};
 pub use mongodb::{
     Capture, ConnectionConfig, FullDocument, MongoDbConfig, Scope, SourceConfig, Startup,
 };
@@ -19,28 +38,31 @@ pub use pubsub::{Attribute, BatchConfig, JsonMode, Ordering, PubSubConfig, Topic
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,
 };
+pub use schema::schema;
 pub use secret::Secret;
+pub use streams::{RunSections, StreamConfig};
 pub use units::{ByteSize, Millis, Seconds};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The whole configuration.
+/// The whole configuration of mongo-gcp-stream.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What to read.
     pub mongodb: MongoDbConfig,
-    /// The Google Cloud project.
+    /// The Google Cloud project. Needed by `run`.
     pub gcp: Option<GcpConfig>,
-    /// Where and how to publish.
+    /// Where and how to publish. Needed by `run`.
     pub pubsub: Option<PubSubConfig>,
-    /// Where positions are stored.
+    /// Where positions are stored. Needed by `run`.
     pub checkpoint: Option<CheckpointConfig>,
-    /// How much may be in flight.
+    /// How much may be in flight, for each stream. The only back-pressure there is.
     #[serde(default)]
     pub flow: FlowConfig,
-    /// How failures are waited out.
+    /// How failures are waited out: the wait before attempt n is random between 0 and
+    /// `min(max_backoff, 100ms · backoff_factor^n)` (full jitter).
     #[serde(default)]
     pub error_handling: ErrorHandlingConfig,
     /// Timeouts and intervals of supervision.

@@ -11,7 +11,7 @@ use super::{Millis, Secret};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MongoDbConfig {
-    /// Connections by their id.
+    /// Connections by their id: 1 to 100 letters, digits, `_` and `-`. At least one.
     pub connections: BTreeMap<String, ConnectionConfig>,
 }
 
@@ -19,11 +19,14 @@ pub struct MongoDbConfig {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionConfig {
-    /// Connection string, `mongodb://` or `mongodb+srv://`.
+    /// Connection string, `mongodb://…` or `mongodb+srv://…`, with credentials and TLS options.
+    #[schemars(example = &"${MONGODB_URI}")]
     pub uri: Secret,
-    /// Default database of the sources below.
+    /// Default database of the sources below. Default: none.
+    #[schemars(example = &"shop")]
     pub database: Option<String>,
-    /// Sources by their name; a stream is called `<connection id>.<source name>`.
+    /// Sources by their name: 1 to 100 letters, digits, `_` and `-`. At least one; each is a
+    /// stream, called `<connection id>.<source name>`.
     pub sources: BTreeMap<String, SourceConfig>,
 }
 
@@ -31,30 +34,35 @@ pub struct ConnectionConfig {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
-    /// What is captured. Default: `collection` where a collection is named, else `database`.
+    /// What is captured. Default: a collection where `collection` is set, else the database.
+    #[schemars(example = &"collection")]
     pub scope: Option<Scope>,
-    /// Database; default: that of the connection.
+    /// Database, for the scopes `database` and `collection`. Default: that of the connection.
+    #[schemars(example = &"shop")]
     pub database: Option<String>,
-    /// Collection, for the scope `collection`.
+    /// Collection, for the scope `collection`. Default: none.
+    #[schemars(example = &"orders")]
     pub collection: Option<String>,
-    /// Key below `pubsub.topics` of the topic that the events go to.
+    /// Key below `pubsub.topics` of the topic that the events go to. Default: `default`.
     #[serde(default = "default_topic")]
     pub topic: String,
-    /// Largest number of events in a server reply.
+    /// Largest number of events in a server reply. Default: `1000`.
     #[serde(default = "default_batch_size")]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub batch_size: u32,
     /// How long the server may wait for an event before it answers with an empty reply; also how
-    /// long a stop may take to be noticed. A bare number is in milliseconds.
+    /// long a stop may take to be noticed. A bare number is in milliseconds. Default: `500ms`.
     #[serde(default = "default_max_await")]
     pub max_await_time_ms: Millis,
-    /// Aggregation stages that run on the server after `$changeStream`.
+    /// Aggregation stages that run on the server after `$changeStream`. They must keep `_id`, the
+    /// resume token. Default: `[]`.
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub pipeline: Vec<serde_json::Map<String, serde_json::Value>>,
-    /// Where a stream without a checkpoint begins.
+    /// Where a stream without a checkpoint begins. Default: `latest`.
     #[serde(default)]
     pub startup: Startup,
-    /// Which image of an updated document comes with its event.
+    /// Which image of an updated document comes with its event. Default: `update_lookup`.
     #[serde(default)]
     pub full_document: FullDocument,
 }
@@ -92,7 +100,7 @@ pub enum Startup {
     Latest,
     /// With the oldest event of the oplog.
     Earliest,
-    /// At this time, RFC 3339.
+    /// At this time, RFC 3339, inclusive.
     Timestamp(String),
     /// After the event with this resume token: the value of `_data`.
     Token(Secret),

@@ -11,27 +11,32 @@ use super::{ByteSize, Millis};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PubSubConfig {
-    /// Topics by the key that sources name them with.
+    /// Topics by the key that sources name them with. At least one.
     pub topics: BTreeMap<String, TopicConfig>,
     /// Endpoint instead of the service's own or that of `gcp.region`, such as
     /// `https://europe-west1-pubsub.googleapis.com`. `PUBSUB_EMULATOR_HOST` goes before it.
+    /// Default: none.
+    #[schemars(example = &"https://europe-west1-pubsub.googleapis.com")]
     pub endpoint: Option<String>,
-    /// In which order messages are published.
+    /// In which order messages are published. Default: `lanes`.
     #[serde(default)]
     pub ordering: Ordering,
-    /// Number of ordering keys that documents are spread over with `ordering: lanes`.
+    /// Number of ordering keys that documents are spread over with `ordering: lanes`. Part of
+    /// every stored position. Default: `64`.
     #[serde(default = "default_lanes")]
+    #[schemars(range(min = 1))]
     pub lanes: u32,
-    /// Number of requests in flight, shared by all lanes of a stream.
+    /// Number of requests in flight, shared by all lanes of a stream. Default: `8`.
     #[serde(default = "default_slots")]
+    #[schemars(range(min = 1))]
     pub slots: u32,
     /// How messages are put into requests.
     #[serde(default)]
     pub batch: BatchConfig,
-    /// Attributes that are sent; they are billed like data.
+    /// Attributes that are sent; they are billed like data. Default: all of them.
     #[serde(default = "Attribute::all")]
     pub attributes: Vec<Attribute>,
-    /// Extended JSON v2 variant of the message data.
+    /// Extended JSON v2 variant of the message data. Default: `relaxed`.
     #[serde(default)]
     pub json_mode: JsonMode,
 }
@@ -49,8 +54,10 @@ fn default_slots() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct TopicConfig {
     /// The topic's name, without `projects/…/topics/`.
+    #[schemars(example = &"shop-changes")]
     pub name: String,
-    /// For people.
+    /// What the topic is for, for people. Default: none.
+    #[schemars(example = &"Changes of the shop")]
     pub description: Option<String>,
 }
 
@@ -72,16 +79,19 @@ pub enum Ordering {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
-    /// Most messages in a request; Pub/Sub's own limit is 1,000.
+    /// Most messages in a request; Pub/Sub's own limit is 1,000. Default: `1000`.
+    #[schemars(range(min = 1, max = 1000))]
     pub max_messages: u32,
-    /// Most bytes in a request, counted with overhead; Pub/Sub's own limit is 10 MB.
+    /// Most bytes in a request, counted with overhead; Pub/Sub's own limit is 10 MB. A bare number
+    /// is in bytes. Default: `9.5MB`.
     pub max_bytes: ByteSize,
     /// How long a message waits for others to share its request while the stream is up to date.
-    /// A bare number is in milliseconds.
+    /// A bare number is in milliseconds. Default: `5ms`.
     pub max_delay: Millis,
-    /// The same while the stream catches up with a backlog.
+    /// The same while the stream catches up with a backlog. A bare number is in milliseconds.
+    /// Default: `100ms`.
     pub max_delay_catching_up: Millis,
-    /// Deadline of one attempt of a request.
+    /// Deadline of one attempt of a request. A bare number is in milliseconds. Default: `1m`.
     pub request_timeout: Millis,
 }
 

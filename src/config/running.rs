@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Millis, Seconds};
 
-/// How failures are waited out: `min(max_backoff, backoff_base · backoff_factor^n)`, of which a
-/// random part is waited (full jitter).
+/// How failures are waited out: the wait before attempt n is random between 0 and
+/// `min(max_backoff, 100ms · backoff_factor^n)` (full jitter).
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ErrorHandlingConfig {
-    /// Longest wait between two attempts. A bare number is in seconds.
+    /// Longest wait between two attempts. A bare number is in seconds. Default: `30s`.
     pub max_backoff: Seconds,
-    /// Growth of the wait from one attempt to the next.
+    /// Growth of the wait from one attempt to the next. Default: `2`.
+    #[schemars(range(min = 1))]
     pub backoff_factor: f64,
 }
 
@@ -27,8 +28,9 @@ impl Default for ErrorHandlingConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct MonitoringConfig {
     /// How long a connection may take to find a server. A bare number is in milliseconds.
+    /// Default: `5s`.
     pub connection_timeout: Millis,
-    /// How often statistics are logged. A bare number is in seconds.
+    /// How often statistics are logged. A bare number is in seconds. Default: `10s`.
     pub report_interval: Seconds,
 }
 
@@ -46,9 +48,9 @@ impl Default for MonitoringConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct LoggingConfig {
     /// Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter
-    /// such as `info,mongo_gcp_stream::sink=debug`.
+    /// such as `info,mongo_gcp_stream::sink=debug`. Default: `info`.
     pub level: String,
-    /// Form of a log line.
+    /// Form of a log line. Default: `text`.
     pub format: LogFormat,
 }
 
@@ -72,7 +74,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
-    /// How long a drain may take. A bare number is in seconds.
+    /// How long a drain may take. A bare number is in seconds. Default: `30s`.
     pub drain_timeout: Seconds,
 }
 

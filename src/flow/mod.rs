@@ -2,6 +2,8 @@
 
 mod backoff;
 mod budget;
+mod ledger;
 
 pub use backoff::{Backoff, BackoffPolicy};
 pub use budget::Budget;
+pub use ledger::Ledger;

@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.
+//! How a change event becomes the bytes of a message.
+
+pub mod json;

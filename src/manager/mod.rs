@@ -1,1 +1,135 @@
-//! See ARCHITECTURE.
+//! Builds one line for each source of the configuration and runs them all.
+
+mod build;
+mod report;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::config::{Config, StreamConfig};
+use crate::error::Error;
+use crate::pipeline;
+use crate::telemetry::{StatisticsSnapshot, StreamStatistics};
+
+use build::Builder;
+
+pub use report::{Exit, Failure, Report};
+
+/// How a run is meant to go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunOptions {
+    /// End once every event committed before the start has been published.
+    pub until_caught_up: bool,
+    /// Drain and end after this time, whatever has been reached.
+    pub timeout: Option<Duration>,
+    /// Take over checkpoints that were stored with another `ordering` or number of lanes.
+    pub accept_lane_change: bool,
+}
+
+/// The stream that could not be built (empty: none of its own fault) and why.
+type Failed = (String, Error);
+
+/// All streams of one configuration.
+#[derive(Debug)]
+pub struct Manager {
+    config: Config,
+    streams: Vec<(StreamConfig, Arc<StreamStatistics>)>,
+}
+
+impl Manager {
+    /// Checks what the configuration asks for; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A [`crate::error::ConfigError`] for what `run` needs and the file does not have.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        config.require_run()?;
+        let streams = config.streams()?.into_iter().map(|stream| (stream, Arc::default())).collect();
+        Ok(Self { config, streams })
+    }
+
+    /// The counters of each stream now.
+    #[must_use]
+    pub fn statistics(&self) -> BTreeMap<String, StatisticsSnapshot> {
+        self.streams.iter().map(|(stream, counts)| (stream.id.to_string(), counts.snapshot())).collect()
+    }
+
+    /// Runs every stream until it has ended. SIGINT, SIGTERM and `stop` drain; a stream that fails
+    /// drains the others, so that whoever supervises the process sees it and starts it again.
+    pub async fn run(&self, options: RunOptions, stop: CancellationToken) -> Report {
+        let mut report = Report::default();
+        let mut running = match self.start(options, &stop).await {
+            Ok(running) => running,
+            Err((stream, error)) => {
+                report.failed(stream, &error);
+                return report;
+            }
+        };
+        let signals = signals::drain_on_signal(stop.clone());
+        let deadline = tokio::time::sleep(options.timeout.unwrap_or(Duration::MAX));
+        tokio::pin!(deadline);
+        let mut show = tokio::time::interval(self.config.monitoring.report_interval.duration());
+        show.tick().await;
+        loop {
+            tokio::select! {
+                ended = running.join_next() => match ended {
+                    None => break,
+                    Some(ended) => report.ended(ended, &stop),
+                },
+                () = &mut deadline, if !stop.is_cancelled() => {
+                    report.timed_out();
+                    stop.cancel();
+                }
+                _ = show.tick() => self.show(),
+            }
+        }
+        self.show();
+        signals.abort();
+        report
+    }
+
+    /// Builds all lines, then starts them: none runs if one cannot be built.
+    async fn start(&self, options: RunOptions, stop: &CancellationToken) -> Result<JoinSet<report::Ended>, Failed> {
+        let mut builder = Builder::new(&self.config).map_err(|error| (String::new(), error))?;
+        let mut lines = Vec::with_capacity(self.streams.len());
+        for (stream, counts) in &self.streams {
+            let name = stream.id.to_string();
+            match builder.build(stream, counts).await {
+                Ok(line) => lines.push((name, line)),
+                Err(error) => return Err((name, error)),
+            }
+        }
+        let how = pipeline::RunOptions {
+            until_caught_up: options.until_caught_up,
+            accept_lane_change: options.accept_lane_change,
+            drain_timeout: self.config.shutdown.drain_timeout.duration(),
+        };
+        let mut running = JoinSet::new();
+        for (stream, line) in lines {
+            let span = tracing::info_span!("stream", stream);
+            let run = line.run(stop.clone(), how);
+            running.spawn(async move { (stream, run.await) }.instrument(span));
+        }
+        Ok(running)
+    }
+
+    /// Logs the counters of every stream.
+    fn show(&self) {
+        for (stream, counts) in &self.streams {
+            let now = counts.snapshot();
+            tracing::info!(
+                stream = %stream.id,
+                read = now.read,
+                published = now.published,
+                requests = now.requests,
+                retries = now.retries,
+                "statistics"
+            );
+        }
+    }
+}

@@ -1,4 +1,21 @@
 //! Where messages go.
+//!
+//! [`PubSubSink`] is the handle, [`Connection`] what several of them share. Behind the handle one
+//! task moves messages through `lanes` (which may send what, and when), `batcher` (how a lane's
+//! queue becomes requests), `transport` and `codec` (one attempt of a request) and `codes` (what
+//! its outcome means).
+
+mod batcher;
+mod codec;
+mod codes;
+mod credentials;
+mod lane;
+mod lanes;
+mod pubsub;
+mod transport;
+
+pub use pubsub::PubSubSink;
+pub use transport::Connection;
 
 use std::future::Future;
 

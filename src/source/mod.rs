@@ -1,4 +1,18 @@
-//! Where changes come from.
+//! Where changes come from: a MongoDB change stream, read in whole server replies.
+
+mod caught_up;
+mod change_stream;
+mod client;
+mod errors;
+mod prefetch;
+mod query;
+mod reply;
+mod start;
+
+pub use caught_up::CaughtUp;
+pub use change_stream::ChangeStream;
+pub use client::{build_client, check_uri};
+pub use prefetch::Prefetch;
 
 use std::future::Future;
 

@@ -20,7 +20,7 @@ pub struct StreamStatistics {
 }
 
 /// The counters at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StatisticsSnapshot {
     /// Events read.
     pub read: u64,
@@ -48,5 +48,21 @@ impl StreamStatistics {
             requests: self.requests.load(Relaxed),
             cluster_time: self.cluster_time.load(Relaxed),
         }
+    }
+}
+
+impl StatisticsSnapshot {
+    /// The counters by name.
+    #[must_use]
+    pub fn named(&self) -> std::collections::BTreeMap<&'static str, u64> {
+        [
+            ("read", self.read),
+            ("bytes", self.bytes),
+            ("published", self.published),
+            ("retries", self.retries),
+            ("requests", self.requests),
+            ("cluster_time", self.cluster_time),
+        ]
+        .into()
     }
 }

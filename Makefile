@@ -1,0 +1,65 @@
+# Every target sets up what it needs (.venv from the lock, the extension as a debug build) and does
+# only what has changed since. PYTHON=python3.12 picks the interpreter of a new .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(shell find src -name '*.rs')
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-heavy lint fmt bench wheel lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: $(VENV)/.extension ## Stream orders from a mongod to an embedded Pub/Sub, and account for each
+	$(BIN)/mongo-gcp-stream demo
+
+test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to end
+	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
+	$(BIN)/python -m pytest -n auto -m "not heavy"
+
+test-heavy: $(VENV)/.extension wheel ## The tests that take minutes: memory, the wheel on its own, fuzzing
+	$(BIN)/python -m pytest -m heavy
+	RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH" tests/fuzz/run $(FUZZ_SECONDS)
+
+lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, and the stub against the extension
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features python -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/stubtest mongo_gcp_stream._core
+
+fmt: $(VENV)/.locked ## Format Rust and Python
+	cargo fmt --all
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(VENV)/.extension ## Measure against a plain pymongo loop on this machine
+	$(BIN)/python benches/drain.py
+
+wheel: $(VENV)/.locked ## Build a manylinux wheel into dist/
+	$(BIN)/maturin build --release --locked --out dist
+
+lock: $(VENV)/.locked ## Pin the newest versions of the Python dependencies in requirements-dev.txt
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+		--no-annotate --custom-compile-command "make lock" \
+		--extra demo --extra dev --output-file requirements-dev.txt pyproject.toml
+
+clean: ## Remove what the targets made, the Rust build included
+	rm -rf $(VENV) target dist python/mongo_gcp_stream/_core*.so
+
+$(VENV)/.locked: requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+# The same dev profile and features of dependencies as `cargo test`: they are compiled once.
+$(VENV)/.extension: $(VENV)/.locked pyproject.toml Cargo.toml Cargo.lock $(RUST_SOURCES)
+	$(BIN)/maturin develop --locked
+	touch $@

@@ -1,0 +1,86 @@
+"""The command `mongo-gcp-stream`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import click
+
+from mongo_gcp_stream import __version__
+from mongo_gcp_stream.cli.exit_codes import ExitCode, table
+from mongo_gcp_stream.cli.run import run
+from mongo_gcp_stream.cli.show import show_error
+from mongo_gcp_stream.errors import MongoGcpStreamError
+
+__all__ = ["cli", "main"]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=table(),
+)
+@click.version_option(__version__, prog_name="mongo-gcp-stream")
+def cli() -> None:
+    r"""Stream MongoDB changes to Google Cloud Pub/Sub: nothing lost, order kept.
+
+    \b
+    See it work, with nothing to set up:
+      mongo-gcp-stream demo
+    Do it:
+      mongo-gcp-stream run --config config.yaml
+    """
+
+
+@cli.command(epilog=table())
+@click.option(
+    "--events",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    metavar="N",
+    help="How many changes to write.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=200,
+    show_default=True,
+    metavar="R",
+    help="Changes a second.",
+)
+def demo(events: int, rate: float) -> ExitCode:
+    """Stream orders from a mongod to an embedded Pub/Sub, and account for each of them.
+
+    Both run on this machine in a temporary folder, which goes away at the end; Ctrl-C ends it
+    early. The mongod is the one on PATH, else the one of the extra: pip install
+    'mongo_gcp_stream[demo]'.
+    """
+    try:
+        from mongo_gcp_stream.demo import run_demo
+    except ModuleNotFoundError as error:
+        if error.name not in {"pymongo", "bson"}:
+            raise
+        raise MongoGcpStreamError(
+            "the demo needs pymongo", hint="Run `pip install 'mongo_gcp_stream[demo]'`."
+        ) from error
+    return ExitCode.CLEAN if run_demo(events, rate) else ExitCode.FAILED
+
+
+cli.add_command(run)
+
+
+def main() -> None:
+    """Run the command line and exit with an `ExitCode`; no expected error shows a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "mongo-gcp-stream"
+        show_error(error.format_message(), f"See `{command} --help`.")
+        code = ExitCode.USAGE
+    except MongoGcpStreamError as error:
+        show_error(str(error), error.hint)
+        code = ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        code = 128 + signal.SIGINT
+    sys.exit(code)

@@ -1,0 +1,32 @@
+"""The exit codes of `mongo-gcp-stream`, in one place: the help text is made from it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    CLEAN = 0
+    FAILED = 1
+    USAGE = 2
+    DRAIN_MISSED = 3
+    TIMED_OUT = 4
+    KILLED = 130
+
+
+_MEANING = {
+    ExitCode.CLEAN: "everything read was published, and its position stored",
+    ExitCode.FAILED: "a stream failed (demo: the account does not balance)",
+    ExitCode.USAGE: "bad configuration or usage; nothing was started",
+    ExitCode.DRAIN_MISSED: "the drain missed its deadline with events unpublished; they come again",
+    ExitCode.TIMED_OUT: "--timeout passed before every stream had caught up",
+    ExitCode.KILLED: "a second signal ended the drain; unpublished events come again",
+}
+
+
+def table() -> str:
+    """All codes, one a line; the leading backspace keeps click from filling the lines."""
+    lines = (f"  {code.value:>3}  {_MEANING[code]}" for code in ExitCode)
+    return "\b\nExit codes:\n" + "\n".join(lines)

@@ -1,0 +1,45 @@
+//! A checkpoint store for tests: nothing survives the process.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::BoxFuture;
+
+use super::{Checkpoint, CheckpointStore, check_advance};
+use crate::error::CheckpointError;
+
+/// Keeps the checkpoint in memory, by the same rules as the stores that last.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    checkpoint: Mutex<Option<Checkpoint>>,
+}
+
+impl MemoryStore {
+    fn checkpoint(&self) -> MutexGuard<'_, Option<Checkpoint>> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CheckpointStore for MemoryStore {
+    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
+        Box::pin(async { Ok(self.checkpoint().clone()) })
+    }
+
+    fn store<'a>(
+        &'a self,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<(), CheckpointError>> {
+        Box::pin(async {
+            let mut stored = self.checkpoint();
+            check_advance(stored.as_ref(), checkpoint)?;
+            *stored = Some(checkpoint.clone());
+            Ok(())
+        })
+    }
+
+    fn clear(&self) -> BoxFuture<'_, Result<(), CheckpointError>> {
+        Box::pin(async {
+            *self.checkpoint() = None;
+            Ok(())
+        })
+    }
+}

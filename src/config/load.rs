@@ -1,0 +1,90 @@
+//! From a file and the environment to a checked configuration: one way for every face.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::schema::Place;
+use super::{Config, check, dotenv, expand, later, overrides, yaml};
+use crate::error::ConfigError;
+
+/// Names and values of the variables that a configuration may use.
+pub type Environment = BTreeMap<String, String>;
+
+/// A configuration and what its author should know about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the user asked for, checked.
+    pub config: Config,
+    /// Keys that are accepted and have no effect: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a YAML file with the environment of the process and the `.env` beside the file, or, where
+/// there is none, the `.env` in the working directory. The process goes before `.env`.
+///
+/// # Errors
+/// [`ConfigError`] at the file's name if it cannot be read or is not YAML, else as [`from_value`].
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    let origin = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+        path: origin.clone(),
+        message: format!("cannot be read: {error}"),
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let environment = dotenv::with_process(&[folder, Path::new("")])?;
+    from_yaml(&text, &origin, &environment)
+}
+
+/// Reads YAML text; `origin` is what errors about the text as a whole call it. Pure.
+///
+/// # Errors
+/// [`ConfigError`] at `origin` if the text is not YAML, else as [`from_value`].
+pub fn from_yaml(
+    text: &str,
+    origin: &str,
+    environment: &Environment,
+) -> Result<Loaded, ConfigError> {
+    from_tree(yaml::parse(text, origin)?, origin, environment)
+}
+
+/// Reads a mapping as it stands in the YAML file: overrides and variables from `environment` are
+/// put in, then the mapping is checked. Pure.
+///
+/// # Errors
+/// [`ConfigError`] with the dotted path of the first mistake; never with a value.
+pub fn from_value(tree: Value, environment: &Environment) -> Result<Loaded, ConfigError> {
+    from_tree(tree, "configuration", environment)
+}
+
+fn from_tree(
+    mut tree: Value,
+    origin: &str,
+    environment: &Environment,
+) -> Result<Loaded, ConfigError> {
+    if !tree.is_object() {
+        return Err(ConfigError { path: origin.into(), message: "expected a mapping".into() });
+    }
+    later::refuse_connector_dialect(&tree)?;
+    let overrides = overrides::apply(&mut tree, environment)?;
+    let warnings = later::strip(&mut tree);
+    let config = build(tree, environment).map_err(|mut error| {
+        if let Some(variable) = overrides.iter().find_map(|key| key.sets(&error.path)) {
+            error.message.push_str(" (set by ");
+            error.message.push_str(variable);
+            error.message.push(')');
+        }
+        error
+    })?;
+    Ok(Loaded { config, warnings })
+}
+
+fn build(mut tree: Value, environment: &Environment) -> Result<Config, ConfigError> {
+    check::drop_empty(&mut tree, Place::root());
+    expand::expand_tree(&mut tree, Some(Place::root()), "", environment)?;
+    check::check(&tree, Place::root(), "")?;
+    let config: Config = check::deserialize(tree)?;
+    config.validate()?;
+    Ok(config)
+}

@@ -1,0 +1,217 @@
+//! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
+
+use super::{
+    BatchConfig, CheckpointConfig, Config, ConnectionConfig, PubSubConfig, SourceConfig, Startup,
+    StoreKind,
+};
+use crate::error::ConfigError;
+
+/// Most bytes of a publish request, by Pub/Sub's quota page ("Resource limits").
+const MAX_REQUEST_BYTES: u64 = 10_000_000;
+
+/// A connection id and a source name make a file name, an ordering key and attributes together.
+const MAX_ID_LENGTH: usize = 100;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+pub(super) fn error(path: &str, message: impl Into<String>) -> ConfigError {
+    ConfigError { path: path.into(), message: message.into() }
+}
+
+/// Refuses with `message` unless `holds`.
+fn expect(holds: bool, path: &str, message: &str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(error(path, message)) }
+}
+
+impl Config {
+    /// Checks what goes beyond the form of the file. Pure; a loaded configuration has passed it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the dotted path of the first mistake.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let connections = &self.mongodb.connections;
+        expect(
+            !connections.is_empty(),
+            "mongodb.connections",
+            "at least one connection is needed",
+        )?;
+        for (id, connection) in connections {
+            check_connection(connection, id)?;
+        }
+        self.streams()?;
+        if let Some(gcp) = &self.gcp {
+            let sane = !gcp.project_id.is_empty() && !gcp.project_id.contains(['/', ' ']);
+            expect(sane, "gcp.project_id", "expected a project id, without `projects/`")?;
+            let region = gcp.region.as_deref().unwrap_or("default");
+            let sane = region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+            expect(sane && !region.is_empty(), "gcp.region", "expected a region: `europe-west1`")?;
+        }
+        if let Some(pubsub) = &self.pubsub {
+            check_pubsub(pubsub)?;
+            self.check_topics(pubsub)?;
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            check_checkpoint(checkpoint)?;
+        }
+        self.check_running()
+    }
+
+    /// Every source names a topic that is there.
+    fn check_topics(&self, pubsub: &PubSubConfig) -> Result<(), ConfigError> {
+        for (id, connection) in &self.mongodb.connections {
+            for (name, source) in &connection.sources {
+                let path = format!("mongodb.connections.{id}.sources.{name}.topic");
+                let known = pubsub.topics.keys().map(|key| format!("`{key}`"));
+                let known = known.collect::<Vec<_>>().join(", ");
+                expect(
+                    pubsub.topics.contains_key(&source.topic),
+                    &path,
+                    &format!("`{}` is not a key of `pubsub.topics`: {known}", source.topic),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_running(&self) -> Result<(), ConfigError> {
+        let positive = "must be more than 0";
+        expect(self.flow.bytes_in_flight.bytes() > 0, "flow.bytes_in_flight", positive)?;
+        let errors = &self.error_handling;
+        let max_backoff = errors.max_backoff.duration();
+        expect(!max_backoff.is_zero(), "error_handling.max_backoff", positive)?;
+        let monitoring = &self.monitoring;
+        let timeout = monitoring.connection_timeout.duration();
+        expect(!timeout.is_zero(), "monitoring.connection_timeout", positive)?;
+        let interval = monitoring.report_interval.duration();
+        expect(!interval.is_zero(), "monitoring.report_interval", positive)?;
+        expect(
+            self.logging.level.split(',').all(is_directive),
+            "logging.level",
+            "expected one of `off`, `error`, `warn`, `info`, `debug`, `trace`, or a list such as \
+             `info,mongo_gcp_stream::sink=debug`",
+        )
+    }
+}
+
+fn check_connection(connection: &ConnectionConfig, id: &str) -> Result<(), ConfigError> {
+    let path = format!("mongodb.connections.{id}");
+    check_id(id, &path)?;
+    let uri = connection.uri.expose();
+    let rest = uri.strip_prefix("mongodb://").or_else(|| uri.strip_prefix("mongodb+srv://"));
+    expect(
+        rest.is_some_and(|rest| !rest.is_empty()),
+        &format!("{path}.uri"),
+        "expected a connection string that begins with `mongodb://` or `mongodb+srv://`",
+    )?;
+    let sources = format!("{path}.sources");
+    expect(!connection.sources.is_empty(), &sources, "at least one source is needed")?;
+    connection.sources.iter().try_for_each(|(name, source)| {
+        let path = format!("{sources}.{name}");
+        check_id(name, &path)?;
+        check_source(source, &path)
+    })
+}
+
+fn check_id(id: &str, path: &str) -> Result<(), ConfigError> {
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    expect(
+        !id.is_empty() && id.len() <= MAX_ID_LENGTH && id.chars().all(letters),
+        path,
+        "expected a name of 1 to 100 letters, digits, `_` and `-`",
+    )
+}
+
+fn check_source(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
+    let await_time = source.max_await_time_ms.duration();
+    // 0 is the server's way to say "no limit": a stop would not be noticed.
+    let path_to = |key: &str| format!("{path}.{key}");
+    expect(!await_time.is_zero(), &path_to("max_await_time_ms"), "must be more than 0")?;
+    for (index, stage) in source.pipeline.iter().enumerate() {
+        let operator = stage.len() == 1 && stage.keys().all(|key| key.starts_with('$'));
+        let path = format!("{path}.pipeline[{index}]");
+        expect(operator, &path, "expected an aggregation stage: one key that begins with `$`")?;
+    }
+    match &source.startup {
+        Startup::Latest | Startup::Earliest => Ok(()),
+        Startup::Timestamp(time) => expect(
+            time.parse::<jiff::Timestamp>().is_ok(),
+            &path_to("startup.timestamp"),
+            "expected a time as in RFC 3339: `2026-01-31T00:00:00Z`",
+        ),
+        Startup::Token(token) => {
+            let token = token.expose();
+            let hex = token.chars().all(|c| c.is_ascii_hexdigit());
+            expect(
+                hex && !token.is_empty() && token.len().is_multiple_of(2),
+                &path_to("startup.token"),
+                "expected the `_data` of a resume token: an even number of hex digits",
+            )
+        }
+    }
+}
+
+fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
+    expect(!pubsub.topics.is_empty(), "pubsub.topics", "at least one topic is needed")?;
+    for (key, topic) in &pubsub.topics {
+        expect(
+            is_topic_id(&topic.name),
+            &format!("pubsub.topics.{key}.name"),
+            "expected a topic's name without `projects/…/topics/`: 3 to 255 letters, digits and \
+             - . _ ~ + %, the first a letter, not beginning with `goog`",
+        )?;
+    }
+    let endpoint = pubsub.endpoint.as_deref().unwrap_or("https://default");
+    let scheme = endpoint.starts_with("https://") || endpoint.starts_with("http://");
+    expect(scheme, "pubsub.endpoint", "expected `https://…` or `http://…`")?;
+    for (index, attribute) in pubsub.attributes.iter().enumerate() {
+        let path = format!("pubsub.attributes[{index}]");
+        expect(!pubsub.attributes[..index].contains(attribute), &path, "is there twice")?;
+    }
+    check_batch(&pubsub.batch)
+}
+
+/// Pub/Sub documentation, "Guidelines to name a topic, subscription, schema, or snapshot".
+fn is_topic_id(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~+%".contains(c);
+    (3..=255).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(allowed)
+        && !name.starts_with("goog")
+}
+
+fn check_batch(batch: &BatchConfig) -> Result<(), ConfigError> {
+    let size = batch.max_bytes.bytes();
+    expect(
+        size > 0 && size <= MAX_REQUEST_BYTES,
+        "pubsub.batch.max_bytes",
+        "expected a size of at most 10MB, Pub/Sub's limit of a request",
+    )?;
+    let timeout = batch.request_timeout.duration();
+    expect(!timeout.is_zero(), "pubsub.batch.request_timeout", "must be more than 0")
+}
+
+fn check_checkpoint(checkpoint: &CheckpointConfig) -> Result<(), ConfigError> {
+    let path = checkpoint.path.as_ref().filter(|path| !path.as_os_str().is_empty());
+    expect(
+        checkpoint.store != StoreKind::File || path.is_some(),
+        "checkpoint.path",
+        "missing: `store: file` needs a folder",
+    )?;
+    let positive = "must be more than 0";
+    let interval = checkpoint.interval.duration();
+    expect(!interval.is_zero(), "checkpoint.interval", positive)?;
+    let idle_interval = checkpoint.idle_interval.duration();
+    expect(!idle_interval.is_zero(), "checkpoint.idle_interval", positive)
+}
+
+/// `level` or `target=level`. The filter itself would take a misspelt level for a target's name,
+/// and log nothing.
+fn is_directive(directive: &str) -> bool {
+    let (target, level) = match directive.split_once('=') {
+        Some((target, level)) => (target, level),
+        None => ("any", directive),
+    };
+    let word = |c: char| c.is_ascii_alphanumeric() || "_:-.".contains(c);
+    let is_level = LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
+    is_level && !target.is_empty() && target.chars().all(word)
+}

@@ -1,0 +1,83 @@
+//! The account of what is under way: numbers what is read, takes in receipts, knows the position.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::checkpoint::{Committable, Tracker};
+use crate::error::{Error, RecordError};
+use crate::event::{Batch, Receipt};
+use crate::telemetry::StreamStatistics;
+
+use super::Budget;
+
+/// Tracker and budget of one stream, kept in step: what is begun in the one is in use of the other
+/// until its receipt.
+#[derive(Debug)]
+pub struct Ledger {
+    tracker: Mutex<Tracker>,
+    budget: Budget,
+    statistics: Arc<StreamStatistics>,
+}
+
+impl Ledger {
+    /// An account that begins with the tracker's opening position.
+    #[must_use]
+    pub fn new(tracker: Tracker, budget: Budget, statistics: Arc<StreamStatistics>) -> Self {
+        Self { tracker: Mutex::new(tracker), budget, statistics }
+    }
+
+    /// Waits until the budget has room for the batch, then numbers its events; returns the number
+    /// of the first.
+    ///
+    /// # Errors
+    /// An event without a resume token.
+    pub async fn begin(&self, batch: &Batch) -> Result<u64, RecordError> {
+        let bytes = batch.bytes();
+        self.budget.acquire(bytes, batch.len()).await;
+        self.statistics.read.fetch_add(batch.len() as u64, Relaxed);
+        self.statistics.bytes.fetch_add(bytes as u64, Relaxed);
+        if let Some(time) = batch.post_batch.as_ref().and_then(crate::event::Position::cluster_time) {
+            self.statistics.cluster_time.store(u64::from(time.time), Relaxed);
+        }
+        self.tracker().begin(batch)
+    }
+
+    /// Takes in receipts for ever; returns when the sink has given up, with its error.
+    pub async fn receive(&self, receipts: &mut mpsc::Receiver<Receipt>) -> Error {
+        loop {
+            match receipts.recv().await {
+                Some(Receipt::Published(sequences)) => self.complete(&sequences),
+                Some(Receipt::Failed(error)) => return error.into(),
+                // A sink that is gone answers `publish` and `flush` with its own error.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes in the receipts that are already there.
+    pub fn settle(&self, receipts: &mut mpsc::Receiver<Receipt>) {
+        while let Ok(receipt) = receipts.try_recv() {
+            if let Receipt::Published(sequences) = receipt {
+                self.complete(&sequences);
+            }
+        }
+    }
+
+    /// The newest position that has nothing unfinished before it.
+    #[must_use]
+    pub fn committable(&self) -> Option<Committable> {
+        self.tracker().committable()
+    }
+
+    fn complete(&self, sequences: &[u64]) {
+        let freed = self.tracker().complete(sequences);
+        self.budget.release(freed.bytes, freed.events);
+        self.statistics.published.fetch_add(sequences.len() as u64, Relaxed);
+    }
+
+    fn tracker(&self) -> MutexGuard<'_, Tracker> {
+        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,43 @@
+//! BSON to [MongoDB Extended JSON v2](https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md),
+//! from bytes to bytes with no tree in between.
+//!
+//! The output is compact, keeps the order of the fields and their repetitions, and passes
+//! `$`-prefixed names through as they are.
+
+mod decimal128;
+mod error;
+mod scalar;
+mod text;
+mod walk;
+
+pub use error::{DecodeError, DecodeErrorKind};
+
+use crate::config::JsonMode;
+use walk::Walk;
+
+/// Levels of documents and arrays, the document itself being the first.
+///
+/// The server stores up to 180 levels and passes on up to 200 (its `BSONDepth`), so no change event
+/// is deeper.
+pub const MAX_DEPTH: usize = 200;
+
+/// Appends the BSON document `bson` to `out` as Extended JSON.
+///
+/// `bson` is one whole document: bytes after it are refused.
+///
+/// # Errors
+/// If `bson` breaks a rule of BSON 1.1, holds text that is not UTF-8, or is nested more than
+/// [`MAX_DEPTH`] levels deep. `out` is then as it was.
+pub fn write_document(bson: &[u8], mode: JsonMode, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let start = out.len();
+    // A change event grows by a fifth in relaxed form and less than twofold in canonical form.
+    out.reserve(bson.len() * 2);
+    let result = match mode {
+        JsonMode::Relaxed => Walk::<false>::new(bson, out).document(),
+        JsonMode::Canonical => Walk::<true>::new(bson, out).document(),
+    };
+    result.map_err(|error| {
+        out.truncate(start);
+        *error
+    })
+}

@@ -1,0 +1,323 @@
+//! The walk over the elements of a document, in one pass.
+
+use super::MAX_DEPTH;
+use super::decimal128::write_decimal;
+use super::error::{DecodeError, DecodeErrorKind};
+use super::scalar;
+use super::text::{open_quoted, write_escaped};
+
+/// Boxed so that the way without an error stays in registers.
+type Step<T> = Result<T, Box<DecodeError>>;
+
+/// Bytes of a document's length, and of a string's.
+const LENGTH: usize = 4;
+
+/// A document without elements: its length and the terminating zero.
+const EMPTY_DOCUMENT: usize = LENGTH + 1;
+
+/// Writes `bson` to `out`. Every value is written with a comma after it; closing a document
+/// overwrites the last one.
+///
+/// Positions count from the start of `bson`. A `body` is `bson` up to the end of the elements of
+/// the document in hand, so that its length bounds every read.
+pub(super) struct Walk<'a, const CANONICAL: bool> {
+    bson: &'a [u8],
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
+    pub(super) fn new(bson: &'a [u8], out: &'a mut Vec<u8>) -> Self {
+        Self { bson, out }
+    }
+
+    /// The whole of `bson`.
+    pub(super) fn document(&mut self) -> Step<()> {
+        let end = self.nested::<false>(self.bson, 0, MAX_DEPTH)?;
+        if end != self.bson.len() {
+            return Err(DecodeError::new(DecodeErrorKind::DocumentLength));
+        }
+        self.out.pop();
+        Ok(())
+    }
+
+    /// A document or array at `at`, with `depth` levels left; returns the position after it.
+    fn nested<const ARRAY: bool>(
+        &mut self,
+        body: &'a [u8],
+        at: usize,
+        depth: usize,
+    ) -> Step<usize> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(DecodeError::new(DecodeErrorKind::Depth));
+        };
+        let length = read_length(body, at)?;
+        let document = body.get(..at + length).filter(|_| length >= EMPTY_DOCUMENT);
+        let Some((&last, elements)) = document.and_then(<[u8]>::split_last) else {
+            return Err(DecodeError::new(DecodeErrorKind::DocumentLength));
+        };
+        if last != 0 {
+            return Err(DecodeError::new(DecodeErrorKind::DocumentEnd));
+        }
+        self.out.push(if ARRAY { b'[' } else { b'{' });
+        self.elements::<ARRAY>(elements, at + LENGTH, depth)?;
+        self.close(if ARRAY { b']' } else { b'}' });
+        Ok(at + length)
+    }
+
+    fn elements<const ARRAY: bool>(
+        &mut self,
+        body: &'a [u8],
+        mut at: usize,
+        depth: usize,
+    ) -> Step<()> {
+        while let Some(&kind) = body.get(at) {
+            let name = at + 1;
+            let written = if ARRAY { skip_name(body, name) } else { self.name(body, name) };
+            let value = written.map_err(|error| error.inside(name_at(body, name)))?;
+            at = self
+                .value(kind, body, value, depth)
+                .map_err(|error| error.inside(name_at(body, name)))?;
+        }
+        Ok(())
+    }
+
+    /// One value of type `kind`; returns the position after it.
+    #[inline]
+    fn value(&mut self, kind: u8, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
+        match kind {
+            0x01 => {
+                scalar::write_double::<CANONICAL>(f64::from_le_bytes(read(body, at)?), self.out);
+                Ok(at + 8)
+            }
+            0x02 => self.string(body, at),
+            0x03 => self.nested::<false>(body, at, depth),
+            0x04 => self.nested::<true>(body, at, depth),
+            0x07 => {
+                scalar::write_object_id(read(body, at)?, self.out);
+                Ok(at + 12)
+            }
+            0x08 => self.boolean(body, at),
+            0x09 => {
+                scalar::write_date::<CANONICAL>(i64::from_le_bytes(read(body, at)?), self.out);
+                Ok(at + 8)
+            }
+            0x0a => self.constant(b"null,", at),
+            0x10 => {
+                scalar::write_int32::<CANONICAL>(i32::from_le_bytes(read(body, at)?), self.out);
+                Ok(at + 4)
+            }
+            0x11 => {
+                scalar::write_timestamp(u64::from_le_bytes(read(body, at)?), self.out);
+                Ok(at + 8)
+            }
+            0x12 => {
+                scalar::write_int64::<CANONICAL>(i64::from_le_bytes(read(body, at)?), self.out);
+                Ok(at + 8)
+            }
+            0x13 => {
+                write_decimal(u128::from_le_bytes(read(body, at)?), self.out);
+                Ok(at + 16)
+            }
+            _ => self.rare_value(kind, body, at, depth),
+        }
+    }
+
+    fn rare_value(&mut self, kind: u8, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
+        match kind {
+            0x05 => self.binary(body, at),
+            0x06 => self.constant(br#"{"$undefined":true},"#, at),
+            0x0b => self.regular_expression(body, at),
+            0x0c => self.db_pointer(body, at),
+            0x0d => self.wrapped_string(br#"{"$code":"#, body, at),
+            0x0e => self.wrapped_string(br#"{"$symbol":"#, body, at),
+            0x0f => self.code_with_scope(body, at, depth),
+            0x7f => self.constant(br#"{"$maxKey":1},"#, at),
+            0xff => self.constant(br#"{"$minKey":1},"#, at),
+            _ => Err(DecodeError::new(DecodeErrorKind::Type(kind))),
+        }
+    }
+
+    fn constant(&mut self, json: &[u8], at: usize) -> Step<usize> {
+        self.out.extend_from_slice(json);
+        Ok(at)
+    }
+
+    fn boolean(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        match read(body, at)? {
+            [0] => self.constant(b"false,", at + 1),
+            [1] => self.constant(b"true,", at + 1),
+            _ => Err(DecodeError::new(DecodeErrorKind::Boolean)),
+        }
+    }
+
+    /// A field's name and the colon; returns the position of the value.
+    #[inline]
+    fn name(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        let end = self.zero_terminated(body, at)?;
+        self.out.extend_from_slice(b"\":");
+        Ok(end)
+    }
+
+    /// A quote and text that ends at the first zero byte; returns the position after that.
+    #[inline]
+    fn zero_terminated(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        let stop = open_quoted(self.bson, at, self.out);
+        match body.get(stop) {
+            Some(0) => Ok(stop + 1),
+            Some(_) => self.zero_terminated_rest(body, stop),
+            None => Err(DecodeError::new(DecodeErrorKind::Truncated)),
+        }
+    }
+
+    #[cold]
+    fn zero_terminated_rest(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        let end = skip_name(body, at)?;
+        write_escaped(&body[at..end - 1], self.out)?;
+        Ok(end)
+    }
+
+    #[inline]
+    fn string(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        let end = self.quoted(body, at)?;
+        self.out.push(b',');
+        Ok(end)
+    }
+
+    /// A string in quotes, without a comma after it.
+    #[inline]
+    fn quoted(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        let length = read_length(body, at)?;
+        let start = at + LENGTH;
+        let Some((&terminator, text)) =
+            body.get(start..start + length).and_then(<[u8]>::split_last)
+        else {
+            return Err(DecodeError::new(DecodeErrorKind::ValueLength));
+        };
+        if terminator != 0 {
+            return Err(DecodeError::new(DecodeErrorKind::StringEnd));
+        }
+        // Stops at the terminator at the latest.
+        let stop = open_quoted(self.bson, start, self.out) - start;
+        if stop < text.len() {
+            write_escaped(&text[stop..], self.out)?;
+        }
+        self.out.push(b'"');
+        Ok(start + length)
+    }
+
+    fn wrapped_string(&mut self, open: &[u8], body: &[u8], at: usize) -> Step<usize> {
+        self.out.extend_from_slice(open);
+        let end = self.quoted(body, at)?;
+        self.out.extend_from_slice(b"},");
+        Ok(end)
+    }
+
+    fn binary(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        /// Old binary (subtype 2) repeats its length inside.
+        const OLD_BINARY: u8 = 2;
+        let length = read_length(body, at)?;
+        let [subtype] = read(body, at + LENGTH)?;
+        let start = at + LENGTH + 1;
+        let Some(mut data) = body.get(start..start + length) else {
+            return Err(DecodeError::new(DecodeErrorKind::Truncated));
+        };
+        if subtype == OLD_BINARY {
+            if read_length(data, 0)? + LENGTH != length {
+                return Err(DecodeError::new(DecodeErrorKind::ValueLength));
+            }
+            data = &data[LENGTH..];
+        }
+        scalar::write_binary(subtype, data, self.out);
+        Ok(start + length)
+    }
+
+    fn regular_expression(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        self.out.extend_from_slice(br#"{"$regularExpression":{"pattern":"#);
+        let options = self.zero_terminated(body, at)?;
+        self.out.extend_from_slice(br#"","options":""#);
+        let end = skip_name(body, options)?;
+        self.sorted_options(&body[options..end - 1])?;
+        self.out.extend_from_slice(br#""}},"#);
+        Ok(end)
+    }
+
+    /// "BSON Regular Expression options MUST be in alphabetical order" (Extended JSON, note 2),
+    /// which not every writer of BSON heeds.
+    fn sorted_options(&mut self, options: &[u8]) -> Step<()> {
+        if options.is_ascii() {
+            let mut sorted = options.to_vec();
+            sorted.sort_unstable();
+            return write_escaped(&sorted, self.out);
+        }
+        write_escaped(options, self.out)
+    }
+
+    fn db_pointer(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        self.out.extend_from_slice(br#"{"$dbPointer":{"$ref":"#);
+        let id = self.quoted(body, at)?;
+        self.out.extend_from_slice(br#","$id":"#);
+        scalar::write_object_id(read(body, id)?, self.out);
+        self.close(b'}');
+        self.close(b'}');
+        Ok(id + 12)
+    }
+
+    fn code_with_scope(&mut self, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
+        let length = read_length(body, at)?;
+        let Some(body) = body.get(..at + length) else {
+            return Err(DecodeError::new(DecodeErrorKind::Truncated));
+        };
+        self.out.extend_from_slice(br#"{"$code":"#);
+        let scope = self.quoted(body, at + LENGTH)?;
+        self.out.extend_from_slice(br#","$scope":"#);
+        let end =
+            self.nested::<false>(body, scope, depth).map_err(|error| error.inside(b"$scope"))?;
+        if end != body.len() {
+            return Err(DecodeError::new(DecodeErrorKind::ValueLength));
+        }
+        self.close(b'}');
+        Ok(end)
+    }
+
+    /// Ends a document, an array or a wrapper: the comma after the last value becomes the bracket.
+    fn close(&mut self, bracket: u8) {
+        match self.out.last_mut() {
+            Some(last) if *last == b',' => *last = bracket,
+            _ => self.out.push(bracket),
+        }
+        self.out.push(b',');
+    }
+}
+
+/// The name at `at`, as far as it goes, for an error's path.
+fn name_at(body: &[u8], at: usize) -> &[u8] {
+    let rest = body.get(at..).unwrap_or_default();
+    rest.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// The position after the zero byte that ends the text at `at`.
+#[inline]
+fn skip_name(body: &[u8], at: usize) -> Step<usize> {
+    let length = body.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0));
+    match length {
+        Some(length) => Ok(at + length + 1),
+        None => Err(DecodeError::new(DecodeErrorKind::Truncated)),
+    }
+}
+
+#[inline]
+fn read<const N: usize>(body: &[u8], at: usize) -> Step<[u8; N]> {
+    match body.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(bytes) => Ok(*bytes),
+        None => Err(DecodeError::new(DecodeErrorKind::Truncated)),
+    }
+}
+
+/// A length that is not negative. It may still reach beyond the document.
+#[inline]
+fn read_length(body: &[u8], at: usize) -> Step<usize> {
+    match usize::try_from(i32::from_le_bytes(read(body, at)?)) {
+        Ok(length) => Ok(length),
+        Err(_) => Err(DecodeError::new(DecodeErrorKind::ValueLength)),
+    }
+}

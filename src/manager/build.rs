@@ -1,0 +1,126 @@
+//! From the configuration of one stream to the parts of its line.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::checkpoint::{CheckpointStore, FileStore, Identity, Intervals, MemoryStore};
+use crate::config::{CheckpointConfig, Config, Ordering, PubSubConfig, StoreKind, StreamConfig};
+use crate::error::{ConfigError, Error};
+use crate::flow::{BackoffPolicy, Budget};
+use crate::pipeline::Pipeline;
+use crate::sink::{Connection, PubSubSink};
+use crate::source::{self, ChangeStream, Prefetch, StartAt};
+use crate::telemetry::StreamStatistics;
+use crate::transform::{HASH_NAME, Transform};
+
+/// The line of one source.
+pub(super) type Line = Pipeline<Prefetch<ChangeStream>, PubSubSink>;
+
+/// Receipts that may wait for the ledger; each stands for a whole request.
+const RECEIPTS: usize = 64;
+
+/// Builds the lines of one configuration, sharing a client for each MongoDB connection and one
+/// connection to Pub/Sub.
+pub(super) struct Builder<'a> {
+    config: &'a Config,
+    pubsub: &'a PubSubConfig,
+    checkpoint: &'a CheckpointConfig,
+    project: &'a str,
+    publisher: Connection,
+    clients: HashMap<Arc<str>, mongodb::Client>,
+    backoff: BackoffPolicy,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(config: &'a Config) -> Result<Self, Error> {
+        let (gcp, pubsub, checkpoint) = config.require_run()?;
+        Ok(Self {
+            config,
+            pubsub,
+            checkpoint,
+            project: &gcp.project_id,
+            publisher: Connection::open(gcp, pubsub)?,
+            clients: HashMap::new(),
+            backoff: BackoffPolicy::from(&config.error_handling),
+        })
+    }
+
+    /// The line of `stream`.
+    pub async fn build(&mut self, stream: &StreamConfig, statistics: &Arc<StreamStatistics>) -> Result<Line, Error> {
+        let (sender, receipts) = mpsc::channel(RECEIPTS);
+        let client = self.client(stream).await?;
+        let source = ChangeStream::new(
+            client,
+            stream.capture.clone(),
+            stream.source.clone(),
+            self.backoff.clone(),
+            Arc::clone(statistics),
+        )?;
+        Ok(Pipeline {
+            identity: self.identity(stream),
+            source: Prefetch::new(source),
+            start: StartAt::from_config(&stream.source.startup)?,
+            transform: Transform::compile(&stream.id, self.pubsub)?,
+            sink: PubSubSink::start(
+                &self.publisher,
+                self.topic(stream)?,
+                self.pubsub,
+                self.backoff.clone(),
+                sender,
+                Arc::clone(statistics),
+            ),
+            receipts,
+            store: self.store(stream)?,
+            intervals: Intervals::from(self.checkpoint),
+            budget: Budget::from(&self.config.flow),
+            statistics: Arc::clone(statistics),
+        })
+    }
+
+    /// One client a connection.
+    async fn client(&mut self, stream: &StreamConfig) -> Result<mongodb::Client, Error> {
+        if let Some(client) = self.clients.get(&stream.id.connection_id) {
+            return Ok(client.clone());
+        }
+        let client = source::client(&stream.connection.uri, &self.config.monitoring).await?;
+        self.clients.insert(Arc::clone(&stream.id.connection_id), client.clone());
+        Ok(client)
+    }
+
+    fn identity(&self, stream: &StreamConfig) -> Identity {
+        Identity {
+            stream: stream.id.to_string(),
+            scope: stream.capture.to_string(),
+            replica_set: String::new(),
+            ordering: match self.pubsub.ordering {
+                Ordering::Lanes => format!("lanes {} {HASH_NAME}", self.pubsub.lanes),
+                Ordering::Document => format!("document {HASH_NAME}"),
+                Ordering::None => "none".into(),
+            },
+        }
+    }
+
+    fn topic(&self, stream: &StreamConfig) -> Result<String, ConfigError> {
+        let key = &stream.source.topic;
+        let topic = self.pubsub.topics.get(key).ok_or_else(|| ConfigError {
+            path: format!("pubsub.topics.{key}"),
+            message: "no such topic".into(),
+        })?;
+        Ok(format!("projects/{}/topics/{}", self.project, topic.name))
+    }
+
+    fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
+        Ok(match self.checkpoint.store {
+            StoreKind::File => {
+                let folder = self.checkpoint.path.as_deref().ok_or_else(|| ConfigError {
+                    path: "checkpoint.path".into(),
+                    message: "the store `file` needs a folder".into(),
+                })?;
+                Arc::new(FileStore::open(folder, &stream.id.to_string())?)
+            }
+            StoreKind::Memory => Arc::new(MemoryStore::default()),
+        })
+    }
+}

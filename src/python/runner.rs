@@ -1,0 +1,94 @@
+//! `Runner`: everything that a configuration file asks for, run in Rust.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+use crate::manager::{Manager, Report, RunOptions};
+use crate::telemetry::logging;
+
+use super::errors::to_python;
+
+/// Runs the streams of one configuration file.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct Runner {
+    manager: Manager,
+    stop: CancellationToken,
+    /// What the loader noticed: keys that are accepted and not yet used.
+    #[pyo3(get)]
+    warnings: Vec<String>,
+}
+
+#[pymethods]
+impl Runner {
+    /// Loads and checks the file; nothing is connected yet.
+    #[new]
+    fn new(config_path: PathBuf) -> PyResult<Self> {
+        let loaded = config::load(&config_path).map_err(|error| to_python(error.into()))?;
+        logging::start(&loaded.config.logging).map_err(|error| to_python(error.into()))?;
+        let manager = Manager::new(loaded.config).map_err(to_python)?;
+        Ok(Self { manager, stop: CancellationToken::new(), warnings: loaded.warnings })
+    }
+
+    /// Runs until every stream has ended. The GIL is released all the while.
+    #[pyo3(signature = (*, until_caught_up = false, timeout_ms = None, accept_lane_change = false))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        until_caught_up: bool,
+        timeout_ms: Option<u64>,
+        accept_lane_change: bool,
+    ) -> PyResult<RunReport> {
+        let options = RunOptions {
+            until_caught_up,
+            accept_lane_change,
+            timeout: timeout_ms.map(Duration::from_millis),
+        };
+        let report = py.detach(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let report = runtime.block_on(self.manager.run(options, self.stop.clone()));
+            // Leftovers, such as a look-up that hangs, must not hold the end back.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            Ok::<_, std::io::Error>(report)
+        })?;
+        RunReport::new(py, report)
+    }
+
+    /// Asks a run to drain and end; from any thread, at any time.
+    fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// The counters of each stream now.
+    fn statistics(&self) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
+        self.manager.statistics().into_iter().map(|(stream, now)| (stream, now.named())).collect()
+    }
+}
+
+/// How a run ended.
+#[pyclass(frozen, get_all, module = "mongo_gcp_stream._core")]
+pub(super) struct RunReport {
+    exit_code: u8,
+    failures: Vec<Py<Failure>>,
+}
+
+/// Why a stream ended.
+#[pyclass(frozen, get_all, module = "mongo_gcp_stream._core")]
+pub(super) struct Failure {
+    stream: String,
+    message: String,
+    hint: String,
+}
+
+impl RunReport {
+    fn new(py: Python<'_>, report: Report) -> PyResult<Self> {
+        let failures = report.failures.into_iter().map(|failure| {
+            Py::new(py, Failure { stream: failure.stream, message: failure.message, hint: failure.hint })
+        });
+        Ok(Self { exit_code: report.exit.code(), failures: failures.collect::<PyResult<_>>()? })
+    }
+}

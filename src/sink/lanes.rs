@@ -1,0 +1,376 @@
+//! Which lane may send what, and when. No I/O and no clock: the caller passes the time in.
+//!
+//! A lane is always in one [`Phase`]: it *waits* for a full request or its deadline, is *due* and
+//! queues for a slot, has its request *in flight*, or *backs off* before it sends the same request
+//! again. It exists only while it holds a message.
+//!
+//! Nothing here limits how much waits: that is bounded upstream by [`crate::flow::Budget`], whose
+//! bytes and events are given back at the receipt.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+use std::vec;
+
+use tokio::time::Instant;
+
+use super::batcher::{Batch, Cut, Limits};
+use super::codes::{Failure, Fate};
+use super::lane::{Lane, LaneHasher, LaneId, Phase};
+use crate::error::PublishErrorKind;
+use crate::event::{Lane as Order, Message};
+use crate::flow::BackoffPolicy;
+
+/// A request that may be sent now.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Whose it is; comes back with its outcome.
+    pub lane: LaneId,
+    /// Its messages.
+    pub batch: Arc<Batch>,
+    /// It is the same request again.
+    pub retry: bool,
+}
+
+/// Why nothing more may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// What kind of trouble.
+    pub kind: PublishErrorKind,
+    /// Why: see [`Failure::reason`].
+    pub reason: String,
+    /// The message that is to blame and the bytes of its request, if one is.
+    pub culprit: Option<(u64, usize)>,
+}
+
+/// What an outcome has led to.
+#[derive(Debug)]
+pub enum Settled {
+    /// The batch is safe.
+    Published {
+        /// The batch.
+        batch: Arc<Batch>,
+        /// It had been refused before, and no other lane is in trouble any more.
+        recovered: bool,
+    },
+    /// The batch, or a smaller one, is sent again.
+    Again {
+        /// Failures in a row, this one included; 0 where it is not a failure of the service.
+        attempts: u32,
+        /// No other lane was in trouble before.
+        first: bool,
+        /// Why: see [`Failure::reason`].
+        reason: String,
+    },
+    /// Nothing more may be sent.
+    Halted(Halt),
+}
+
+/// How the lanes behave.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How large a request may become.
+    pub limits: Limits,
+    /// Most requests in flight.
+    pub slots: usize,
+    /// How failures are waited out.
+    pub backoff: BackoffPolicy,
+}
+
+/// All lanes of a sink.
+#[derive(Debug)]
+pub struct Lanes {
+    rules: Rules,
+    lanes: HashMap<LaneId, Lane, BuildHasherDefault<LaneHasher>>,
+    /// Lanes that may send, in the order in which they became due.
+    due: VecDeque<LaneId>,
+    timers: BinaryHeap<Reverse<(Instant, LaneId)>>,
+    in_flight: usize,
+    /// Lanes with failures in a row.
+    troubled: usize,
+    flushing: bool,
+    /// A barrier, or what comes after one, with its deadline.
+    held: Option<(vec::IntoIter<Message>, Instant)>,
+    unordered: u32,
+}
+
+impl Lanes {
+    /// No lane yet.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            lanes: HashMap::default(),
+            due: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            in_flight: 0,
+            troubled: 0,
+            flushing: false,
+            held: None,
+            unordered: 0,
+        }
+    }
+
+    /// False while a barrier holds up what comes after it: no further [`Lanes::accept`] then.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// True when nothing waits and nothing is in flight.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.lanes.is_empty() && self.held.is_none()
+    }
+
+    /// Takes messages over, in order, that want to be sent by `deadline`.
+    pub fn accept(&mut self, messages: Vec<Message>, deadline: Instant) {
+        debug_assert!(self.has_room(), "a barrier waits");
+        self.feed(messages.into_iter(), deadline);
+    }
+
+    /// Makes everything due, until nothing is left.
+    pub fn flush(&mut self) {
+        self.flushing = !self.is_idle();
+        self.hurry();
+    }
+
+    /// Makes due what waits now.
+    fn hurry(&mut self) {
+        for (id, lane) in &mut self.lanes {
+            if lane.phase == Phase::Waiting {
+                lane.phase = Phase::Due;
+                self.due.push_back(*id);
+            }
+        }
+    }
+
+    /// The next request for which there is a slot.
+    ///
+    /// # Errors
+    /// A message that is too large to be ever sent, at the front of its lane.
+    pub fn next_request(&mut self, now: Instant) -> Result<Option<Request>, Halt> {
+        if self.in_flight >= self.rules.slots {
+            return Ok(None);
+        }
+        self.expire(now);
+        let Some(id) = self.due.pop_front() else { return Ok(None) };
+        let lane = self.lanes.get_mut(&id).expect("a due lane exists");
+        let retry = lane.batch.is_some();
+        let batch = match &lane.batch {
+            Some(batch) => Arc::clone(batch),
+            None => match lane.queue.cut(&self.rules.limits, lane.most()) {
+                Cut::Batch(batch) => Arc::clone(lane.batch.insert(Arc::new(batch))),
+                Cut::TooLarge { sequence, bytes } => {
+                    return Err(Halt {
+                        kind: PublishErrorKind::TooLarge,
+                        reason: "over Pub/Sub's limit".to_owned(),
+                        culprit: Some((sequence, bytes)),
+                    });
+                }
+            },
+        };
+        lane.phase = Phase::InFlight;
+        self.in_flight += 1;
+        Ok(Some(Request { lane: id, batch, retry }))
+    }
+
+    /// When to call [`Lanes::next_request`] again, if nothing happens before.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Instant> {
+        // Without a free slot only an outcome changes anything.
+        if self.in_flight >= self.rules.slots {
+            return None;
+        }
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes the outcome of the request that is in flight for `id`.
+    ///
+    /// # Panics
+    /// When none is.
+    pub fn settle(&mut self, id: LaneId, outcome: Result<(), Failure>, now: Instant) -> Settled {
+        self.in_flight -= 1;
+        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
+        debug_assert_eq!(lane.phase, Phase::InFlight);
+        match outcome {
+            Ok(()) => self.published(id, now),
+            Err(failure) => match failure.fate {
+                Fate::Retry => self.back_off(id, failure.reason, now),
+                Fate::Renew if !lane.renewed => {
+                    lane.renewed = true;
+                    self.again(id, failure.reason)
+                }
+                Fate::Renew => halted(PublishErrorKind::Auth, failure.reason, None),
+                Fate::Isolate | Fate::Shrink => self.split(id, failure, now),
+                Fate::Stop(kind) => halted(kind, failure.reason, None),
+            },
+        }
+    }
+
+    fn feed(&mut self, mut messages: vec::IntoIter<Message>, deadline: Instant) {
+        let unordered = self.pick_unordered();
+        while let Some(message) = messages.as_slice().first() {
+            let id = match message.lane {
+                Order::Key(key) => LaneId::Key(key),
+                Order::Unordered => unordered,
+                Order::Barrier => LaneId::Barrier,
+            };
+            let barrier = id == LaneId::Barrier;
+            if !barrier || self.lanes.is_empty() {
+                // `first()` has seen it.
+                self.push(id, messages.next().expect("a message is left"), deadline);
+            }
+            if barrier {
+                self.hurry();
+                self.held = Some((messages, deadline));
+                return;
+            }
+        }
+    }
+
+    fn push(&mut self, id: LaneId, message: Message, deadline: Instant) {
+        let lane = self.lanes.entry(id).or_insert_with(Lane::new);
+        lane.queue.push(message, deadline);
+        if lane.phase != Phase::Waiting {
+            return;
+        }
+        if self.flushing || lane.queue.is_full(&self.rules.limits) {
+            lane.phase = Phase::Due;
+            self.due.push_back(id);
+        } else if lane.wake.is_none_or(|wake| deadline < wake) {
+            lane.wake = Some(deadline);
+            self.timers.push(Reverse((deadline, id)));
+        }
+    }
+
+    /// The lane for the messages of one call that have no ordering key: the one that is being
+    /// filled, or else the next whose slot is free.
+    fn pick_unordered(&mut self) -> LaneId {
+        let slots = u32::try_from(self.rules.slots).unwrap_or(u32::MAX).max(1);
+        let fills = |index: u32| match self.lanes.get(&LaneId::Unordered(index)) {
+            None => true,
+            Some(lane) => {
+                matches!(lane.phase, Phase::Waiting | Phase::Due)
+                    && lane.batch.is_none()
+                    && !lane.queue.is_full(&self.rules.limits)
+            }
+        };
+        let candidates = (0..slots).map(|step| (self.unordered + step) % slots);
+        let next = (self.unordered + 1) % slots;
+        self.unordered = candidates.into_iter().find(|index| fills(*index)).unwrap_or(next);
+        LaneId::Unordered(self.unordered)
+    }
+
+    /// Makes due whatever waited until now.
+    fn expire(&mut self, now: Instant) {
+        while let Some(Reverse((at, id))) = self.timers.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let asleep = matches!(lane.phase, Phase::Waiting | Phase::BackingOff);
+            if asleep && lane.wake == Some(at) {
+                lane.phase = Phase::Due;
+                self.due.push_back(id);
+            }
+        }
+    }
+
+    fn published(&mut self, id: LaneId, now: Instant) -> Settled {
+        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
+        let batch = lane.batch.take().expect("a request in flight has a batch");
+        lane.suspects = lane.suspects.saturating_sub(batch.messages.len());
+        lane.renewed = false;
+        let recovered = lane.backoff.take().is_some();
+        if recovered {
+            self.troubled -= 1;
+        }
+        self.proceed(id, now);
+        Settled::Published { batch, recovered: recovered && self.troubled == 0 }
+    }
+
+    /// What a lane does after its request: ends, sends what is due, or waits for more.
+    fn proceed(&mut self, id: LaneId, now: Instant) {
+        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
+        let Some(deadline) = lane.queue.deadline() else {
+            self.lanes.remove(&id);
+            self.drained();
+            return;
+        };
+        let full = lane.queue.is_full(&self.rules.limits);
+        if self.flushing || self.held.is_some() || full || lane.suspects > 0 || deadline <= now {
+            lane.phase = Phase::Due;
+            self.due.push_back(id);
+        } else {
+            lane.phase = Phase::Waiting;
+            lane.wake = Some(deadline);
+            self.timers.push(Reverse((deadline, id)));
+        }
+    }
+
+    /// Goes on behind a barrier once all lanes are empty.
+    fn drained(&mut self) {
+        if !self.lanes.is_empty() {
+            return;
+        }
+        self.timers.clear();
+        if let Some((messages, deadline)) = self.held.take() {
+            self.feed(messages, deadline);
+        }
+        self.flushing &= !self.is_idle();
+    }
+
+    fn back_off(&mut self, id: LaneId, reason: String, now: Instant) -> Settled {
+        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
+        if lane.backoff.is_none() {
+            self.troubled += 1;
+        }
+        let backoff = lane.backoff.get_or_insert_with(|| self.rules.backoff.start());
+        let wake = now + backoff.next_delay();
+        lane.phase = Phase::BackingOff;
+        lane.wake = Some(wake);
+        self.timers.push(Reverse((wake, id)));
+        let attempts = backoff.attempts();
+        Settled::Again { attempts, first: attempts == 1 && self.troubled == 1, reason }
+    }
+
+    fn again(&mut self, id: LaneId, reason: String) -> Settled {
+        self.lanes.get_mut(&id).expect("a lane in flight exists").phase = Phase::Due;
+        self.due.push_back(id);
+        Settled::Again { attempts: 0, first: false, reason }
+    }
+
+    /// Sends a refused batch in smaller requests, in order.
+    fn split(&mut self, id: LaneId, failure: Failure, now: Instant) -> Settled {
+        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
+        let batch = lane.batch.take().expect("a request in flight has a batch");
+        let overhead = self.rules.limits.overhead;
+        if let [message] = batch.messages.as_slice() {
+            let kind = match failure.fate {
+                Fate::Shrink => PublishErrorKind::TooLarge,
+                _ => PublishErrorKind::Rejected,
+            };
+            let culprit = (message.sequence, overhead + batch.bytes);
+            return halted(kind, failure.reason, Some(culprit));
+        }
+        if failure.fate == Fate::Shrink {
+            // The receiver takes no more from the other lanes either.
+            let half = overhead + batch.bytes / 2;
+            self.rules.limits.bytes = self.rules.limits.bytes.min(half);
+        } else {
+            lane.suspects = batch.messages.len();
+        }
+        lane.queue.put_back(&batch, now);
+        self.again(id, failure.reason)
+    }
+}
+
+fn halted(kind: PublishErrorKind, reason: String, culprit: Option<(u64, usize)>) -> Settled {
+    Settled::Halted(Halt { kind, reason, culprit })
+}
+
+#[cfg(test)]
+mod tests;

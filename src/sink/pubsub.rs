@@ -1,0 +1,272 @@
+//! The sink for Pub/Sub: a handle with a short channel to one task that owns all lanes.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Sink;
+use super::batcher::Limits;
+use super::codes::Failure;
+use super::lane::LaneId;
+use super::lanes::{Halt, Lanes, Request, Rules, Settled};
+use super::transport::{Connection, Topic};
+use crate::config::PubSubConfig;
+use crate::error::{PublishError, PublishErrorKind};
+use crate::event::{Message, Receipt};
+use crate::flow::BackoffPolicy;
+use crate::telemetry::StreamStatistics;
+
+/// Calls of `publish` that may wait for the task. What waits in the lanes is bounded by the budget
+/// upstream.
+const CHANNEL_CAPACITY: usize = 2;
+
+/// Publishes to one topic. Dropping it stops its task; what is in flight then may or may not
+/// arrive.
+///
+/// Receipts must be read while `publish` and `flush` are waited for: a flush is over when they
+/// have all been handed over.
+#[derive(Debug)]
+pub struct PubSubSink {
+    input: mpsc::Sender<Command>,
+    failure: Arc<OnceLock<PublishError>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Publish { messages: Vec<Message>, urgent: bool },
+    Flush(oneshot::Sender<()>),
+}
+
+impl PubSubSink {
+    /// Starts the sink of `topic` (`projects/…/topics/…`) on the Tokio runtime of the caller. An
+    /// unreachable Pub/Sub is waited out.
+    ///
+    /// A request that succeeds gives one [`Receipt::Published`] (several share one while
+    /// `receipts` is full); what cannot be waited out gives one [`Receipt::Failed`], the last.
+    #[must_use]
+    pub fn start(
+        connection: &Connection,
+        topic: String,
+        pubsub: &PubSubConfig,
+        backoff: BackoffPolicy,
+        receipts: mpsc::Sender<Receipt>,
+        statistics: Arc<StreamStatistics>,
+    ) -> Self {
+        let topic = Arc::new(Topic::new(topic));
+        let batch = &pubsub.batch;
+        let limits = Limits {
+            messages: batch.max_messages as usize,
+            bytes: usize::try_from(batch.max_bytes.bytes()).unwrap_or(usize::MAX),
+            overhead: topic.field.len(),
+        };
+        let (input, commands) = mpsc::channel(CHANNEL_CAPACITY);
+        let failure = Arc::new(OnceLock::new());
+        let task = Task {
+            connection: connection.clone(),
+            topic,
+            timeout: batch.request_timeout.duration(),
+            delay: batch.max_delay.duration(),
+            delay_catching_up: batch.max_delay_catching_up.duration(),
+            lanes: Lanes::new(Rules { limits, slots: pubsub.slots as usize, backoff }),
+            commands,
+            attempts: FuturesUnordered::new(),
+            receipts,
+            acknowledged: Vec::new(),
+            flushes: Vec::new(),
+            statistics,
+            failure: Arc::clone(&failure),
+        };
+        let task = AbortOnDropHandle::new(tokio::spawn(task.run()));
+        Self { input, failure, _task: task }
+    }
+
+    /// Why the task takes nothing any more.
+    fn failure(&self) -> PublishError {
+        self.failure.get().cloned().unwrap_or_else(|| PublishError {
+            kind: PublishErrorKind::Shutdown,
+            message: "the sink was stopped".to_owned(),
+            sequence: None,
+        })
+    }
+}
+
+impl Sink for PubSubSink {
+    /// When the returned future is dropped before it ends, the messages are lost.
+    async fn publish(&mut self, messages: Vec<Message>, urgent: bool) -> Result<(), PublishError> {
+        if self.input.send(Command::Publish { messages, urgent }).await.is_err() {
+            return Err(self.failure());
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), PublishError> {
+        let (done, flushed) = oneshot::channel();
+        if self.input.send(Command::Flush(done)).await.is_err() {
+            return Err(self.failure());
+        }
+        flushed.await.map_err(|_| self.failure())
+    }
+}
+
+type Attempt = BoxFuture<'static, (LaneId, Result<(), Failure>)>;
+
+/// What runs behind the handle.
+struct Task {
+    connection: Connection,
+    topic: Arc<Topic>,
+    timeout: Duration,
+    delay: Duration,
+    delay_catching_up: Duration,
+    lanes: Lanes,
+    commands: mpsc::Receiver<Command>,
+    attempts: FuturesUnordered<Attempt>,
+    receipts: mpsc::Sender<Receipt>,
+    /// Published, not yet in a receipt.
+    acknowledged: Vec<u64>,
+    flushes: Vec<oneshot::Sender<()>>,
+    statistics: Arc<StreamStatistics>,
+    failure: Arc<OnceLock<PublishError>>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let Err(halt) = self.serve().await else { return };
+        let error = explain(&halt, &self.topic.name);
+        // Set before the channel closes: whoever finds it closed finds the reason.
+        self.failure.get_or_init(|| error.clone());
+        self.commands.close();
+        // What is in flight may still arrive, and then it counts.
+        while let Some((lane, outcome)) = self.attempts.next().await {
+            if outcome.is_ok() {
+                self.settle(lane, outcome).ok();
+            }
+        }
+        self.flushes.clear();
+        // Without a receiver nobody wants to know.
+        if !self.acknowledged.is_empty() {
+            self.receipts.send(Receipt::Published(self.acknowledged)).await.ok();
+        }
+        self.receipts.send(Receipt::Failed(error)).await.ok();
+    }
+
+    /// Serves the handle until it is gone, or nothing more may be sent.
+    async fn serve(&mut self) -> Result<(), Halt> {
+        let timer = sleep_until(Instant::now());
+        tokio::pin!(timer);
+        loop {
+            while let Some(request) = self.lanes.next_request(Instant::now())? {
+                self.send(request);
+            }
+            if !self.hand_over() {
+                return Ok(());
+            }
+            let wake = self.lanes.wake_at();
+            if let Some(at) = wake
+                && timer.deadline() != at
+            {
+                timer.as_mut().reset(at);
+            }
+            tokio::select! {
+                biased;
+                // Used by `hand_over`: a permit kept here would borrow the task.
+                _ = async { self.receipts.reserve().await.is_ok() }, if !self.acknowledged.is_empty() => {}
+                Some((lane, outcome)) = self.attempts.next() => self.settle(lane, outcome)?,
+                command = self.commands.recv(), if self.lanes.has_room() => match command {
+                    Some(command) => self.take(command),
+                    None => return Ok(()),
+                },
+                () = &mut timer, if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// Passes receipts on, as far as there is room, and ends flushes that have nothing left to
+    /// wait for. False when nobody reads receipts any more.
+    fn hand_over(&mut self) -> bool {
+        if !self.acknowledged.is_empty() {
+            match self.receipts.try_reserve() {
+                Ok(permit) => {
+                    permit.send(Receipt::Published(std::mem::take(&mut self.acknowledged)));
+                }
+                Err(TrySendError::Full(())) => {}
+                Err(TrySendError::Closed(())) => return false,
+            }
+        }
+        if self.lanes.is_idle() && self.acknowledged.is_empty() {
+            // A flush that nobody waits for any more is over as well.
+            self.flushes.drain(..).for_each(|done| done.send(()).unwrap_or_default());
+        }
+        true
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Publish { messages, urgent } => {
+                let delay = if urgent { self.delay } else { self.delay_catching_up };
+                self.lanes.accept(messages, Instant::now() + delay);
+            }
+            Command::Flush(done) => {
+                self.lanes.flush();
+                self.flushes.push(done);
+            }
+        }
+    }
+
+    fn send(&mut self, request: Request) {
+        if request.retry {
+            self.statistics.retries.fetch_add(1, Relaxed);
+        }
+        let connection = self.connection.clone();
+        let topic = Arc::clone(&self.topic);
+        let timeout = self.timeout;
+        self.attempts.push(Box::pin(async move {
+            (request.lane, connection.publish(&topic, request.batch, timeout).await)
+        }));
+    }
+
+    fn settle(&mut self, lane: LaneId, outcome: Result<(), Failure>) -> Result<(), Halt> {
+        let topic = self.topic.name.as_str();
+        match self.lanes.settle(lane, outcome, Instant::now()) {
+            Settled::Published { batch, recovered } => {
+                self.statistics.requests.fetch_add(1, Relaxed);
+                self.acknowledged.extend(batch.messages.iter().map(|message| message.sequence));
+                if recovered {
+                    tracing::info!(topic, ?lane, "publishing works again");
+                }
+            }
+            // One warning for an outage, not one for each lane and attempt.
+            Settled::Again { attempts, first: true, reason } => {
+                tracing::warn!(topic, ?lane, attempts, reason, "publishing failed, trying again");
+            }
+            Settled::Again { attempts, first: false, reason } => {
+                tracing::debug!(topic, ?lane, attempts, reason, "publishing failed, trying again");
+            }
+            Settled::Halted(halt) => return Err(halt),
+        }
+        Ok(())
+    }
+}
+
+fn explain(halt: &Halt, topic: &str) -> PublishError {
+    let reason = &halt.reason;
+    let message = match (halt.kind, halt.culprit) {
+        (PublishErrorKind::TooLarge, Some((_, bytes))) => {
+            format!("a message for {topic} needs a request of {bytes} bytes: {reason}")
+        }
+        (PublishErrorKind::Rejected, Some((_, bytes))) => {
+            format!("Pub/Sub refuses a message of {bytes} bytes for {topic}: {reason}")
+        }
+        (PublishErrorKind::TopicMissing, _) => format!("{topic} does not exist: {reason}"),
+        (PublishErrorKind::Auth, _) => format!("not allowed to publish to {topic}: {reason}"),
+        (_, _) => format!("{topic} does not take messages: {reason}"),
+    };
+    PublishError { kind: halt.kind, message, sequence: halt.culprit.map(|(sequence, _)| sequence) }
+}

@@ -1,0 +1,262 @@
+//! The connection to Pub/Sub: endpoint, TLS, credentials, and one attempt of one request.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use http::uri::PathAndQuery;
+use tonic::Request;
+use tonic::client::Grpc;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use super::batcher::Batch;
+use super::codec::{PublishCodec, PublishFrame, topic_field};
+use super::codes::{Failure, Fate};
+use super::credentials::Credentials;
+use crate::config::{GcpConfig, PubSubConfig};
+use crate::error::{PublishError, PublishErrorKind};
+
+const PUBLISH: &str = "/google.pubsub.v1.Publisher/Publish";
+/// What Google's own clients use (`grpc.keepalive_time_ms` of the generated Python publisher).
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to Pub/Sub that any number of sinks share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    channel: Channel,
+    credentials: Option<Arc<Credentials>>,
+}
+
+/// A topic, prepared for requests.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// `projects/…/topics/…`.
+    pub name: String,
+    /// The field that opens every request.
+    pub field: Bytes,
+    /// Value of `x-goog-request-params`, by which Google routes a request.
+    routing: AsciiMetadataValue,
+}
+
+impl Topic {
+    /// Prepares `projects/…/topics/…`.
+    #[must_use]
+    pub fn new(name: String) -> Self {
+        let routing = format!("topic={}", percent_encoded(&name));
+        let routing = routing.parse().expect("percent-encoded text is a header value");
+        Self { field: topic_field(&name), name, routing }
+    }
+}
+
+/// `text` with all but RFC 3986's unreserved characters escaped, as <https://google.aip.dev/4222>
+/// asks for.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len() + 8), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string never fails.
+            write!(encoded, "%{byte:02X}").ok();
+        }
+        encoded
+    })
+}
+
+/// Where requests go.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    /// In the clear and without credentials: an emulator.
+    Plain(String),
+    /// Over TLS, with credentials.
+    Secure(String),
+}
+
+impl Connection {
+    /// Prepares the connection; it is made with the first request, and made again whenever it
+    /// breaks. In this order it goes to `PUBSUB_EMULATOR_HOST`, to `pubsub.endpoint`, to the
+    /// endpoint of `gcp.region`, to the service's own. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// `Auth` when there are no credentials, `Unavailable` when the endpoint is no usable address.
+    pub fn open(gcp: &GcpConfig, pubsub: &PubSubConfig) -> Result<Self, PublishError> {
+        let emulator = std::env::var("PUBSUB_EMULATOR_HOST").ok().filter(|host| !host.is_empty());
+        match target(emulator.as_deref(), pubsub.endpoint.as_deref(), gcp.region.as_deref())? {
+            Target::Plain(uri) => {
+                Ok(Self { channel: endpoint(&uri)?.connect_lazy(), credentials: None })
+            }
+            Target::Secure(uri) => {
+                let tls = ClientTlsConfig::new().with_native_roots().timeout(CONNECT_TIMEOUT);
+                let channel = endpoint(&uri)?
+                    .tls_config(tls)
+                    .map_err(|error| unusable(&uri, &root_cause(&error)))?
+                    .connect_lazy();
+                Ok(Self { channel, credentials: Some(Arc::new(Credentials::find()?)) })
+            }
+        }
+    }
+
+    /// One attempt to publish `batch`, which ends within `timeout`.
+    pub(super) async fn publish(
+        &self,
+        topic: &Topic,
+        batch: Arc<Batch>,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
+        tokio::time::timeout(timeout, self.attempt(topic, batch, timeout))
+            .await
+            .unwrap_or_else(|_| Err(Failure::unknown("DEADLINE_EXCEEDED")))
+    }
+
+    async fn attempt(
+        &self,
+        topic: &Topic,
+        batch: Arc<Batch>,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
+        let sent = batch.messages.len();
+        let frame = PublishFrame { topic: topic.field.clone(), batch };
+        let codec = PublishCodec::new(&frame);
+        let mut request = Request::new(frame);
+        let mut generation = 0;
+        if let Some(credentials) = &self.credentials {
+            let headers;
+            (generation, headers) = credentials.headers().await?;
+            *request.metadata_mut() = MetadataMap::from_headers(headers);
+        }
+        request.metadata_mut().insert("x-goog-request-params", topic.routing.clone());
+        request.set_timeout(timeout);
+        let mut grpc = Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|_| Failure::unknown("UNAVAILABLE"))?;
+        match grpc.unary(request, PathAndQuery::from_static(PUBLISH), codec).await {
+            Ok(response) if response.get_ref() == &sent => Ok(()),
+            Ok(_) => Err(Failure::unknown("another number of message ids than of messages")),
+            Err(status) => {
+                let failure = Failure::from(&status);
+                if failure.fate == Fate::Renew
+                    && let Some(credentials) = &self.credentials
+                {
+                    credentials.renew(generation)?;
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+fn endpoint(uri: &str) -> Result<Endpoint, PublishError> {
+    let endpoint = Endpoint::from_shared(uri.to_owned())
+        .and_then(|endpoint| {
+            endpoint.user_agent(concat!("mongo-gcp-stream/", env!("CARGO_PKG_VERSION")))
+        })
+        .map_err(|error| unusable(uri, &root_cause(&error)))?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
+fn target(
+    emulator: Option<&str>,
+    configured: Option<&str>,
+    region: Option<&str>,
+) -> Result<Target, PublishError> {
+    if let Some(host) = emulator {
+        let host = host.trim_start_matches("http://").trim_end_matches('/');
+        return Ok(Target::Plain(format!("http://{host}")));
+    }
+    let Some(configured) = configured else {
+        let host = region.map_or_else(
+            || "pubsub.googleapis.com".to_owned(),
+            |region| format!("{region}-pubsub.googleapis.com"),
+        );
+        return Ok(Target::Secure(format!("https://{host}")));
+    };
+    let uri = if configured.contains("://") {
+        configured.to_owned()
+    } else {
+        format!("https://{configured}")
+    };
+    let parsed: Uri = uri.parse().map_err(|_| unusable(configured, "it is no address"))?;
+    match parsed.scheme_str() {
+        Some("https") => Ok(Target::Secure(uri)),
+        Some("http") if parsed.host().is_some_and(is_loopback) => Ok(Target::Plain(uri)),
+        Some("http") => Err(unusable(configured, "`http` is for this machine only, use `https`")),
+        _ => Err(unusable(configured, "it begins neither with `https` nor with `http`")),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+fn unusable(endpoint: &str, reason: &str) -> PublishError {
+    PublishError {
+        kind: PublishErrorKind::Unavailable,
+        message: format!("the Pub/Sub endpoint {endpoint:?} cannot be used: {reason}"),
+        sequence: None,
+    }
+}
+
+/// The innermost error: tonic's outer ones only say "transport error".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(uri: &str) -> Target {
+        Target::Plain(uri.into())
+    }
+
+    fn secure(uri: &str) -> Target {
+        Target::Secure(uri.into())
+    }
+
+    #[test]
+    fn the_emulator_goes_before_all_else() {
+        for host in ["localhost:8085", "http://localhost:8085", "http://localhost:8085/"] {
+            let target = target(Some(host), Some("https://other"), Some("europe-west1"));
+            assert_eq!(target, Ok(plain("http://localhost:8085")));
+        }
+    }
+
+    #[test]
+    fn the_endpoint_is_that_of_the_configuration_or_the_region_or_the_service() {
+        let given = |endpoint, region| target(None, endpoint, region).unwrap();
+        let region = Some("europe-west1");
+        assert_eq!(given(Some("https://x.test"), region), secure("https://x.test"));
+        assert_eq!(given(Some("x.test:443"), region), secure("https://x.test:443"));
+        assert_eq!(given(None, region), secure("https://europe-west1-pubsub.googleapis.com"));
+        assert_eq!(given(None, None), secure("https://pubsub.googleapis.com"));
+    }
+
+    #[test]
+    fn only_this_machine_is_spoken_to_in_the_clear() {
+        for uri in ["http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"] {
+            assert_eq!(target(None, Some(uri), None), Ok(plain(uri)));
+        }
+        for uri in ["http://pubsub.googleapis.com", "http://10.0.0.1:1", "ftp://localhost", "a b"] {
+            let error = target(None, Some(uri), None).unwrap_err();
+            assert_eq!(error.kind, PublishErrorKind::Unavailable, "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_routing_header_is_escaped() {
+        let topic = Topic::new("projects/p/topics/a+b%c\n".into());
+        assert_eq!(topic.routing, "topic=projects%2Fp%2Ftopics%2Fa%2Bb%25c%0A");
+    }
+}

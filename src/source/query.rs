@@ -1,0 +1,210 @@
+//! The change stream as a request: opening it, and finding out why it does not open.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::AggregateOptions;
+use mongodb::raw_batch_cursor::RawBatchCursor;
+use serde_json::{Map, Value};
+
+use super::errors::{Fault, PIPELINE_LOSES_TOKEN};
+use super::reply::Reply;
+use crate::config::{Capture, FullDocument, SourceConfig};
+use crate::error::{ConfigError, SourceError, SourceErrorKind};
+use crate::event::Position;
+
+/// What is asked of the server, except where to begin.
+#[derive(Clone)]
+pub(super) struct Query {
+    pub client: Client,
+    pub capture: Capture,
+    pub batch_size: u32,
+    max_await: Duration,
+    full_document: FullDocument,
+    stages: Vec<Document>,
+}
+
+/// A cursor with the reply that opened it, until that is handed out.
+pub(super) struct Opened {
+    cursor: RawBatchCursor,
+    pub first: Option<Reply>,
+}
+
+impl Opened {
+    async fn new(cursor: RawBatchCursor, batch_size: u32) -> Result<Self, Fault> {
+        let mut opened = Self { cursor, first: None };
+        opened.first = Some(opened.next_reply(batch_size).await?);
+        Ok(opened)
+    }
+
+    /// The next reply of the server. Cancel safe: the cursor keeps the request under way.
+    pub async fn next_reply(&mut self, batch_size: u32) -> Result<Reply, Fault> {
+        let Some(reply) = self.cursor.next().await else {
+            // After an error that killed the cursor or broke its connection.
+            return Err(Fault::interrupted("the server closed the cursor"));
+        };
+        let reply = reply.map_err(|error| Fault::of_get_more(&error))?;
+        Reply::read(reply.as_raw_document(), batch_size)
+            .map_err(|error| Fault { transient: false, error })
+    }
+}
+
+impl Query {
+    pub fn new(
+        client: Client,
+        capture: Capture,
+        source: &SourceConfig,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            client,
+            capture,
+            batch_size: source.batch_size.max(1),
+            max_await: source.max_await_time_ms.duration(),
+            full_document: source.full_document,
+            stages: stages(source)?,
+        })
+    }
+
+    /// Opens a cursor at `position`, or now, and reads the first reply. A position that cannot be
+    /// used and a query that is wrong are told apart, whatever code the server gives.
+    pub async fn open(&self, position: Option<&Position>) -> Result<Opened, Fault> {
+        let pipeline = self.pipeline(position);
+        match self.aggregate(pipeline, self.batch_size).await {
+            Ok(cursor) => Opened::new(cursor, self.batch_size).await,
+            Err(error) => Err(self.diagnose(Fault::of(&error), position).await),
+        }
+    }
+
+    /// Why the stream does not open at `position`. The code alone does not tell: an aged token and
+    /// a pipeline that drops `_id` both give 280.
+    async fn diagnose(&self, fault: Fault, position: Option<&Position>) -> Fault {
+        if !fault.is_refusal() {
+            return fault;
+        }
+        if let Some(wrong_query) = self.refused_without_position().await {
+            return wrong_query;
+        }
+        match self.blame(fault.error.code, position).await {
+            Ok((kind, message)) => {
+                let error = SourceError { kind, message: message.into(), code: fault.error.code };
+                Fault { transient: false, error }
+            }
+            Err(in_the_way) => in_the_way,
+        }
+    }
+
+    /// What is wrong, given that the query opens without a position.
+    async fn blame(
+        &self,
+        code: Option<i32>,
+        position: Option<&Position>,
+    ) -> Result<(SourceErrorKind, &'static str), Fault> {
+        let lost = (SourceErrorKind::HistoryLost, "the oplog no longer holds the position");
+        // 280 is also what a pipeline that drops `_id` gets.
+        if code == Some(286) || (code == Some(280) && self.stages.is_empty()) {
+            return Ok(lost);
+        }
+        let usable = match position {
+            Some(Position::Token(_)) => self.opens_bare(position).await?,
+            Some(Position::OperationTime(_)) | None => true,
+        };
+        Ok(match (usable, code) {
+            (false, Some(280)) => lost,
+            (false, _) => {
+                (SourceErrorKind::InvalidPosition, "the server does not accept the resume token")
+            }
+            (true, Some(280)) => (SourceErrorKind::Query, PIPELINE_LOSES_TOKEN),
+            (true, _) => (SourceErrorKind::Query, "the server cannot apply the options to an event"),
+        })
+    }
+
+    /// Sends the query without a position and without reading an event, so that the server's
+    /// message can only be about the query. `None` where the server accepts it.
+    async fn refused_without_position(&self) -> Option<Fault> {
+        let error = self.aggregate(self.pipeline(None), 0).await.err()?;
+        let mut fault = Fault::of(&error);
+        if let (ErrorKind::Command(command), true) = (error.kind.as_ref(), fault.is_refusal()) {
+            fault.error.message =
+                format!("the server refuses the change stream: {}", command.message);
+        }
+        Some(fault)
+    }
+
+    /// Whether a stream without the user's options opens at `position`.
+    async fn opens_bare(&self, position: Option<&Position>) -> Result<bool, Fault> {
+        match self.aggregate(vec![doc! { "$changeStream": self.options(position) }], 1).await {
+            Ok(_) => Ok(true),
+            Err(error) => match Fault::of(&error) {
+                fault if fault.is_refusal() => Ok(false),
+                fault => Err(fault),
+            },
+        }
+    }
+
+    async fn aggregate(
+        &self,
+        pipeline: Vec<Document>,
+        batch_size: u32,
+    ) -> Result<RawBatchCursor, Error> {
+        let options = AggregateOptions::builder()
+            .batch_size(batch_size)
+            .max_await_time(self.max_await)
+            .build();
+        let database = match &self.capture {
+            Capture::Deployment => self.client.database("admin"),
+            Capture::Database(name) => self.client.database(name),
+            Capture::Collection(database, name) => {
+                let collection = self.client.database(database).collection::<Document>(name);
+                return collection.aggregate(pipeline).with_options(options).batch().await;
+            }
+        };
+        database.aggregate(pipeline).with_options(options).batch().await
+    }
+
+    fn pipeline(&self, position: Option<&Position>) -> Vec<Document> {
+        let mut options = self.options(position);
+        let image = match self.full_document {
+            FullDocument::Default => None,
+            FullDocument::UpdateLookup => Some("updateLookup"),
+            FullDocument::WhenAvailable => Some("whenAvailable"),
+            FullDocument::Required => Some("required"),
+        };
+        options.extend(image.map(|image| ("fullDocument".to_owned(), image.into())));
+        let change_stream = doc! { "$changeStream": options };
+        std::iter::once(change_stream).chain(self.stages.iter().cloned()).collect()
+    }
+
+    /// What is captured, and from where on.
+    fn options(&self, position: Option<&Position>) -> Document {
+        let mut options = Document::new();
+        if self.capture == Capture::Deployment {
+            options.insert("allChangesForCluster", true);
+        }
+        match position {
+            // Not `resumeAfter`, which refuses the token of an invalidate event. A token that is
+            // not even BSON becomes an empty one: the server refuses it like any other wrong one.
+            Some(Position::Token(token)) => {
+                options.insert("startAfter", Document::try_from(token).unwrap_or_default());
+            }
+            Some(Position::OperationTime(time)) => {
+                options.insert("startAtOperationTime", *time);
+            }
+            None => {}
+        }
+        options
+    }
+}
+
+/// The user's stages, written in the YAML as Extended JSON.
+fn stages(source: &SourceConfig) -> Result<Vec<Document>, ConfigError> {
+    let stage = |(index, stage): (usize, &Map<String, Value>)| {
+        serde_json::from_value(Value::Object(stage.clone())).map_err(|error| ConfigError {
+            path: format!("pipeline.{index}"),
+            message: format!("expected an aggregation stage in Extended JSON: {error}"),
+        })
+    };
+    source.pipeline.iter().enumerate().map(stage).collect()
+}

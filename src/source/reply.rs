@@ -1,0 +1,147 @@
+//! A server reply turned into a batch.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mongodb::bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+
+use crate::error::{SourceError, SourceErrorKind};
+use crate::event::{Batch, Position};
+
+/// A reply of this many bytes counts as full: the server stops at 16 MiB, before the event that
+/// would not fit any more.
+const FULL_REPLY_BYTES: usize = 8 << 20;
+
+/// A reply to `aggregate` or `getMore`.
+pub(super) struct Reply {
+    /// The cursor on the server; 0 when it has closed it, as after an invalidate event.
+    pub cursor_id: i64,
+    /// What the reply holds.
+    pub batch: Batch,
+}
+
+impl Reply {
+    /// Finds the events and the post-batch token of `reply`, which was asked for with
+    /// `batch_size`. The events stay bytes: only their bounds are checked.
+    pub fn read(reply: &RawDocument, batch_size: u32) -> Result<Self, SourceError> {
+        let reply = Arc::new(reply.to_owned());
+        let parts = Parts::find(&reply).ok_or_else(unreadable)?;
+        let (Some(cursor_id), Some(events)) = (parts.cursor_id, parts.events) else {
+            return Err(unreadable());
+        };
+        let catching_up =
+            events.len() >= batch_size as usize || reply.as_bytes().len() >= FULL_REPLY_BYTES;
+        Ok(Self { cursor_id, batch: Batch::new(reply, events, parts.post_batch, catching_up) })
+    }
+
+    /// The position after this reply; `None` when it is empty and has no post-batch token.
+    pub fn position(&self) -> Option<Position> {
+        self.batch.post_batch.clone().or_else(|| last_token(&self.batch))
+    }
+}
+
+#[derive(Default)]
+struct Parts {
+    cursor_id: Option<i64>,
+    events: Option<Vec<Range<usize>>>,
+    post_batch: Option<Position>,
+}
+
+impl Parts {
+    /// `None` for malformed BSON.
+    fn find(reply: &RawDocumentBuf) -> Option<Self> {
+        let mut parts = Self::default();
+        for element in reply.get_document("cursor").ok()? {
+            let (key, value) = element.ok()?;
+            match (key.as_str(), value) {
+                ("id", RawBsonRef::Int64(id)) => parts.cursor_id = Some(id),
+                ("firstBatch" | "nextBatch", RawBsonRef::Array(batch)) => {
+                    parts.events = Some(ranges(reply.as_bytes(), batch)?);
+                }
+                ("postBatchResumeToken", RawBsonRef::Document(token)) => {
+                    parts.post_batch = Some(Position::Token(token.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        Some(parts)
+    }
+}
+
+/// Where in `reply` the documents of `batch`, a part of it, lie.
+fn ranges(reply: &[u8], batch: &RawArray) -> Option<Vec<Range<usize>>> {
+    let base = reply.as_ptr().addr();
+    let mut ranges = Vec::new();
+    for event in batch {
+        let event = event.ok()?.as_document()?.as_bytes();
+        let start = event.as_ptr().addr() - base;
+        ranges.push(start..start + event.len());
+    }
+    Some(ranges)
+}
+
+fn last_token(batch: &Batch) -> Option<Position> {
+    let event = RawDocument::from_bytes(batch.events().last()?).ok()?;
+    Some(Position::Token(event.get_document("_id").ok()?.to_owned()))
+}
+
+fn unreadable() -> SourceError {
+    SourceError {
+        kind: SourceErrorKind::Query,
+        message: "the server's reply is not the reply of a change stream".into(),
+        code: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{Document, doc};
+
+    use super::*;
+
+    fn read(cursor: Document, batch_size: u32) -> Result<Reply, SourceError> {
+        let reply = RawDocumentBuf::try_from(&doc! { "cursor": cursor, "ok": 1.0 }).unwrap();
+        Reply::read(&reply, batch_size)
+    }
+
+    fn event(n: i32) -> Document {
+        doc! { "_id": { "_data": format!("82{n:08x}000000012B04") }, "n": n }
+    }
+
+    #[test]
+    fn events_are_found_where_they_lie() {
+        let token = doc! { "_data": "8200000009000000012B04" };
+        let cursor = doc! { "firstBatch": [event(1), event(2)], "postBatchResumeToken": &token,
+        "id": 7_i64, "ns": "a.b" };
+        let reply = read(cursor, 1000).unwrap();
+        assert_eq!(reply.cursor_id, 7);
+        let events: Vec<&[u8]> = reply.batch.events().collect();
+        assert_eq!(events, [event(1).to_vec().unwrap(), event(2).to_vec().unwrap()]);
+        let token = RawDocumentBuf::try_from(&token).unwrap();
+        assert_eq!(reply.position(), Some(Position::Token(token)));
+        assert!(!reply.batch.catching_up);
+    }
+
+    #[test]
+    fn a_reply_of_batch_size_events_is_full() {
+        let cursor = doc! { "nextBatch": [event(1), event(2)], "id": 7_i64 };
+        assert!(read(cursor.clone(), 2).unwrap().batch.catching_up);
+        assert!(!read(cursor, 3).unwrap().batch.catching_up);
+    }
+
+    #[test]
+    fn without_a_post_batch_token_the_last_event_is_the_position() {
+        let token = RawDocumentBuf::try_from(&event(2).get_document("_id").unwrap().clone());
+        let reply = read(doc! { "nextBatch": [event(1), event(2)], "id": 0_i64 }, 10).unwrap();
+        assert_eq!(reply.position(), Some(Position::Token(token.unwrap())));
+        let empty = read(doc! { "nextBatch": [], "id": 0_i64 }, 10).unwrap();
+        assert_eq!(empty.position(), None);
+    }
+
+    #[test]
+    fn another_reply_is_an_error() {
+        for cursor in [doc! {}, doc! { "id": 7_i64 }, doc! { "nextBatch": [1], "id": 7_i64 }] {
+            assert_eq!(read(cursor, 10).err().unwrap().kind, SourceErrorKind::Query);
+        }
+    }
+}

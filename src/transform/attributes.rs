@@ -1,0 +1,96 @@
+//! The attributes of a message.
+
+use crate::config::Attribute;
+use crate::error::ConfigError;
+use crate::event::StreamId;
+
+use super::decode::ChangeEvent;
+use super::wire::MessageWriter;
+
+/// Longest attribute value in bytes (Pub/Sub, "Quotas and limits").
+const MAX_VALUE: usize = 1024;
+
+/// Writes the configured attributes of one stream.
+#[derive(Debug)]
+pub(super) struct AttributeWriter {
+    attributes: Vec<Attribute>,
+    connection_id: String,
+    source_name: String,
+}
+
+impl AttributeWriter {
+    pub fn compile(stream: &StreamId, attributes: &[Attribute]) -> Result<Self, ConfigError> {
+        for name in [&stream.connection_id, &stream.source_name] {
+            if name.len() > MAX_VALUE {
+                return Err(ConfigError {
+                    path: "mongodb.connections".into(),
+                    message: format!(
+                        "a name of {} bytes does not fit into an attribute of at most {MAX_VALUE} bytes",
+                        name.len()
+                    ),
+                });
+            }
+        }
+        Ok(Self {
+            attributes: attributes.to_vec(),
+            connection_id: stream.connection_id.as_ref().to_owned(),
+            source_name: stream.source_name.as_ref().to_owned(),
+        })
+    }
+
+    /// Writes the attributes of one event; what the event does not have is left out.
+    pub fn write(&self, change: &ChangeEvent<'_>, out: &mut MessageWriter) -> Result<(), String> {
+        for attribute in &self.attributes {
+            match attribute {
+                Attribute::EventId => out.attribute("event_id", &[&change.event_id()]),
+                Attribute::Operation => {
+                    if let Some(operation) = change.operation {
+                        out.attribute("operation", &[checked("operation", operation)?]);
+                    }
+                }
+                Attribute::Namespace => write_namespace(change, out)?,
+                Attribute::ClusterTime => write_cluster_time(change, out),
+                Attribute::ConnectionId => {
+                    out.attribute("connection_id", &[self.connection_id.as_bytes()])
+                }
+                Attribute::SourceName => {
+                    out.attribute("source_name", &[self.source_name.as_bytes()])
+                }
+                Attribute::ContentType => out.attribute("content_type", &[b"application/json"]),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_namespace(change: &ChangeEvent<'_>, out: &mut MessageWriter) -> Result<(), String> {
+    match (change.database, change.collection) {
+        (Some(database), Some(collection)) => {
+            if database.len() + 1 + collection.len() > MAX_VALUE {
+                return Err(too_long("namespace"));
+            }
+            out.attribute("namespace", &[database.as_bytes(), b".", collection.as_bytes()]);
+        }
+        (Some(database), None) => out.attribute("namespace", &[checked("namespace", database)?]),
+        (None, _) => {}
+    }
+    Ok(())
+}
+
+/// `<seconds>.<ordinal>`; equal for all events of a transaction.
+fn write_cluster_time(change: &ChangeEvent<'_>, out: &mut MessageWriter) {
+    if let Some(time) = change.cluster_time {
+        let (mut seconds, mut ordinal) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let parts =
+            [seconds.format(time.time).as_bytes(), b".", ordinal.format(time.increment).as_bytes()];
+        out.attribute("cluster_time", &parts);
+    }
+}
+
+fn checked<'a>(name: &str, value: &'a str) -> Result<&'a [u8], String> {
+    if value.len() > MAX_VALUE { Err(too_long(name)) } else { Ok(value.as_bytes()) }
+}
+
+fn too_long(name: &str) -> String {
+    format!("the attribute {name} would be longer than {MAX_VALUE} bytes")
+}

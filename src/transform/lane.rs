@@ -1,0 +1,98 @@
+//! Which lane an event travels in.
+
+use mongodb::bson::RawDocument;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::config::Ordering;
+use crate::error::ConfigError;
+use crate::event::{Lane, StreamId};
+
+use super::decode::ChangeEvent;
+
+/// Name of the pinned hash, stored in checkpoints: another hash would send the next change of a
+/// document down another lane than the one before it.
+pub const HASH_NAME: &str = "xxh3-64";
+
+/// Longest ordering key in bytes (Pub/Sub, "Quotas and limits").
+const MAX_ORDERING_KEY: usize = 1024;
+
+/// The choice of lanes of one stream.
+#[derive(Debug)]
+pub(super) struct LaneChoice {
+    ordering: Ordering,
+    lanes: u64,
+    /// `"<stream>/"`, what every ordering key begins with.
+    prefix: String,
+}
+
+impl LaneChoice {
+    pub fn compile(stream: &StreamId, ordering: Ordering, lanes: u32) -> Result<Self, ConfigError> {
+        let prefix = format!("{stream}/");
+        // The longest suffix is a 64-bit hash in hex.
+        if ordering != Ordering::None && prefix.len() + 16 > MAX_ORDERING_KEY {
+            return Err(ConfigError {
+                path: "mongodb.connections".into(),
+                message: format!(
+                    "the stream name of {} bytes makes an ordering key of more than {MAX_ORDERING_KEY} bytes",
+                    prefix.len() - 1
+                ),
+            });
+        }
+        Ok(Self { ordering, lanes: u64::from(lanes.max(1)), prefix })
+    }
+
+    /// The lane of an event, or why it has none.
+    pub fn of(&self, change: &ChangeEvent<'_>) -> Result<Lane, String> {
+        if self.ordering == Ordering::None {
+            return Ok(Lane::Unordered);
+        }
+        let Some(key) = change.document_key else {
+            return if is_about_a_document(change.operation) {
+                Err("the event has no `documentKey`: keep it in the source's `pipeline`, or set `pubsub.ordering: none`".into())
+            } else {
+                Ok(Lane::Barrier)
+            };
+        };
+        let id = id_element(key).ok_or("`documentKey` has no `_id`")?;
+        let hash = xxh3_64_with_seed(id, namespace_hash(change));
+        Ok(Lane::Key(if self.ordering == Ordering::Document { hash } else { hash % self.lanes }))
+    }
+
+    /// Hands the ordering key of `lane` to `write`, if it has one: `<stream>/<lane>`.
+    pub fn with_ordering_key(&self, lane: Lane, write: impl FnOnce(&[&str])) {
+        match lane {
+            Lane::Unordered => {}
+            Lane::Barrier => write(&[&self.prefix, "barrier"]),
+            Lane::Key(key) if self.ordering == Ordering::Document => {
+                write(&[&self.prefix, &format!("{key:016x}")]);
+            }
+            Lane::Key(key) => write(&[&self.prefix, itoa::Buffer::new().format(key)]),
+        }
+    }
+}
+
+fn is_about_a_document(operation: Option<&str>) -> bool {
+    matches!(operation, None | Some("insert" | "update" | "replace" | "delete"))
+}
+
+/// Hash of `database.collection`.
+fn namespace_hash(change: &ChangeEvent<'_>) -> u64 {
+    let database = xxh3_64(change.database.unwrap_or_default().as_bytes());
+    xxh3_64_with_seed(change.collection.unwrap_or_default().as_bytes(), database)
+}
+
+/// The raw BSON element `_id` of a document key: type, name and value. After the shard key, if
+/// there is one; the lane must not change when a collection is sharded.
+fn id_element(key: &RawDocument) -> Option<&[u8]> {
+    let mut start = 4;
+    for element in key.iter_elements() {
+        let element = element.ok()?;
+        let name = element.key().as_str();
+        let end = start + 1 + name.len() + 1 + element.size();
+        if name == "_id" {
+            return key.as_bytes().get(start..end);
+        }
+        start = end;
+    }
+    None
+}

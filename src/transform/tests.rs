@@ -1,0 +1,184 @@
+use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
+use mongodb::bson::{Bson, Document, RawDocumentBuf, Timestamp, doc, oid::ObjectId};
+use prost::Message as _;
+
+use super::*;
+use crate::config::{Attribute, Ordering};
+use crate::event::Lane;
+
+const TOKEN: &str = "8265F1C2A0000000012B022C0100296E5A1004";
+
+fn event(operation: &str, id: impl Into<Bson>) -> Document {
+    doc! {
+        "_id": {"_data": TOKEN},
+        "operationType": operation,
+        "clusterTime": Timestamp { time: 1_700_000_000, increment: 7 },
+        "ns": {"db": "shop", "coll": "orders"},
+        "documentKey": {"_id": id.into()},
+        "fullDocument": {"a": 1},
+    }
+}
+
+fn raw(document: &Document) -> RawDocumentBuf {
+    RawDocumentBuf::try_from(document).unwrap()
+}
+
+fn transform(ordering: Ordering) -> Transform {
+    let pubsub = serde_json::json!({"topics": {"default": {"name": "t"}}});
+    let pubsub = PubSubConfig { ordering, ..serde_json::from_value(pubsub).unwrap() };
+    Transform::compile(&StreamId::new("main", "orders"), &pubsub).unwrap()
+}
+
+fn decoded(message: &Message) -> PubsubMessage {
+    PubsubMessage::decode(message.body.clone()).unwrap()
+}
+
+fn lane_of(transform: &Transform, document: &Document) -> Lane {
+    transform.apply(1, raw(document).as_bytes()).unwrap().lane
+}
+
+#[test]
+fn a_message_is_what_prost_would_read() {
+    let message = transform(Ordering::Lanes).apply(9, raw(&event("insert", 1)).as_bytes()).unwrap();
+    assert_eq!(message.sequence, 9);
+    let read = decoded(&message);
+    let json: serde_json::Value = serde_json::from_slice(&read.data).unwrap();
+    assert_eq!(json["fullDocument"], serde_json::json!({"a": 1}));
+    assert_eq!(json["_id"]["_data"], TOKEN);
+    let expected = [
+        ("event_id", "2ddccb753ab858be0a0a6cdef84a8b9e"),
+        ("operation", "insert"),
+        ("namespace", "shop.orders"),
+        ("cluster_time", "1700000000.7"),
+        ("connection_id", "main"),
+        ("source_name", "orders"),
+        ("content_type", "application/json"),
+    ];
+    assert_eq!(read.attributes.len(), expected.len());
+    for (name, value) in &expected {
+        assert_eq!(read.attributes[*name], *value);
+    }
+    let Lane::Key(lane) = message.lane else { panic!("{:?}", message.lane) };
+    assert_eq!(read.ordering_key, format!("main.orders/{lane}"));
+}
+
+#[test]
+fn event_id_is_pinned() {
+    let message = transform(Ordering::None).apply(1, raw(&event("insert", 1)).as_bytes()).unwrap();
+    let id = decoded(&message).attributes["event_id"].clone();
+    assert_eq!(id, blake3::hash(TOKEN.as_bytes()).to_hex()[..32]);
+    assert_eq!(id, "2ddccb753ab858be0a0a6cdef84a8b9e");
+}
+
+#[test]
+fn lanes_are_pinned() {
+    let transform = transform(Ordering::Lanes);
+    let oid = ObjectId::parse_str("65f1c2a0b1c2d3e4f5a6b7c8").unwrap();
+    let lanes = [
+        lane_of(&transform, &event("insert", 1)),
+        lane_of(&transform, &event("insert", 1_i64)),
+        lane_of(&transform, &event("insert", "1")),
+        lane_of(&transform, &event("insert", oid)),
+        lane_of(&transform, &event("insert", doc! {"a": 1, "b": "x"})),
+    ];
+    // Recomputed with the Python packages xxhash and bson.
+    assert_eq!(lanes, [51, 55, 37, 55, 54].map(Lane::Key));
+}
+
+#[test]
+fn the_lane_follows_namespace_and_id_only() {
+    let transform = transform(Ordering::Document);
+    let insert = event("insert", 5);
+    let mut sharded = event("delete", 5);
+    sharded.insert("documentKey", doc! {"region": "eu", "_id": 5});
+    let mut elsewhere = insert.clone();
+    elsewhere.insert("ns", doc! {"db": "shop", "coll": "returns"});
+    assert_eq!(lane_of(&transform, &insert), lane_of(&transform, &sharded));
+    assert_ne!(lane_of(&transform, &insert), lane_of(&transform, &elsewhere));
+    assert_ne!(lane_of(&transform, &insert), lane_of(&transform, &event("insert", 6)));
+}
+
+#[test]
+fn ordering_document_makes_a_key_of_the_hash_and_none_makes_no_key() {
+    let insert = raw(&event("insert", 5));
+    let document = transform(Ordering::Document).apply(1, insert.as_bytes()).unwrap();
+    let Lane::Key(hash) = document.lane else { panic!("{:?}", document.lane) };
+    assert_eq!(decoded(&document).ordering_key, format!("main.orders/{hash:016x}"));
+    let none = transform(Ordering::None).apply(1, insert.as_bytes()).unwrap();
+    assert_eq!((none.lane, decoded(&none).ordering_key.as_str()), (Lane::Unordered, ""));
+}
+
+#[test]
+fn an_event_without_a_document_is_a_barrier() {
+    let mut drop = event("drop", 0);
+    drop.remove("documentKey");
+    let message = transform(Ordering::Lanes).apply(1, raw(&drop).as_bytes()).unwrap();
+    assert_eq!(message.lane, Lane::Barrier);
+    assert_eq!(decoded(&message).ordering_key, "main.orders/barrier");
+}
+
+#[test]
+fn a_removed_document_key_is_refused_unless_no_order_is_asked_for() {
+    let mut insert = event("insert", 5);
+    insert.remove("documentKey");
+    let refused = transform(Ordering::Lanes).apply(1, raw(&insert).as_bytes()).unwrap_err();
+    assert_eq!(refused.kind, RecordErrorKind::Format);
+    assert!(refused.message.contains("documentKey"), "{refused}");
+    assert!(transform(Ordering::None).apply(1, raw(&insert).as_bytes()).is_ok());
+}
+
+#[test]
+fn only_the_configured_attributes_are_sent() {
+    let pubsub = serde_json::json!({"topics": {"default": {"name": "t"}}});
+    let mut pubsub: PubSubConfig = serde_json::from_value(pubsub).unwrap();
+    pubsub.attributes = vec![Attribute::Operation];
+    let transform = Transform::compile(&StreamId::new("main", "orders"), &pubsub).unwrap();
+    let message = transform.apply(1, raw(&event("insert", 1)).as_bytes()).unwrap();
+    let attributes = decoded(&message).attributes;
+    assert_eq!(attributes.into_iter().collect::<Vec<_>>(), [("operation".into(), "insert".into())]);
+}
+
+#[test]
+fn attribute_limits_are_counted_in_bytes() {
+    // 400 characters of three bytes: within the limit as characters, above it as bytes.
+    let mut insert = event("insert", 1);
+    insert.insert("ns", doc! {"db": "shop", "coll": "€".repeat(400)});
+    let refused = transform(Ordering::Lanes).apply(1, raw(&insert).as_bytes()).unwrap_err();
+    assert!(refused.message.contains("namespace"), "{refused}");
+    let name = "x".repeat(1025);
+    let pubsub = serde_json::json!({"topics": {"default": {"name": "t"}}});
+    let pubsub: PubSubConfig = serde_json::from_value(pubsub).unwrap();
+    assert!(Transform::compile(&StreamId::new(&name, "orders"), &pubsub).is_err());
+}
+
+#[test]
+fn what_is_not_a_change_event_is_an_error_without_values() {
+    let transform = transform(Ordering::Lanes);
+    let no_token = raw(&doc! {"secret": "value"});
+    let refused = transform.apply(1, no_token.as_bytes()).unwrap_err();
+    assert_eq!(refused.kind, RecordErrorKind::Decode);
+    assert!(!refused.to_string().contains("value"), "{refused}");
+    let whole = raw(&event("insert", 1));
+    for end in 0..whole.as_bytes().len() {
+        assert!(transform.apply(1, &whole.as_bytes()[..end]).is_err());
+    }
+}
+
+#[test]
+fn a_batch_stops_before_the_event_that_is_refused() {
+    let transform = transform(Ordering::Lanes);
+    let mut broken = event("insert", 2);
+    broken.remove("documentKey");
+    let reply = raw(&doc! {"events": [event("insert", 1), broken, event("insert", 3)]});
+    let mut ranges = Vec::new();
+    let start = reply.as_bytes().as_ptr() as usize;
+    for element in reply.get_array("events").unwrap() {
+        let event = element.unwrap().as_document().unwrap().as_bytes();
+        let at = event.as_ptr() as usize - start;
+        ranges.push(at..at + event.len());
+    }
+    let batch = Batch::new(std::sync::Arc::new(reply), ranges, None, false);
+    let (messages, refused) = transform.apply_batch(10, &batch);
+    assert_eq!(messages.iter().map(|message| message.sequence).collect::<Vec<_>>(), [10]);
+    assert!(refused.is_some());
+}
