@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from scene import cluster_time, first_deliveries
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-
-class Published(NamedTuple):
-    """One message as the fake received it."""
-
-    event_id: str
-    cluster_time: tuple[int, int]
-    """Seconds and ordinal; each event of a backlog has its own."""
-    received: float
-    """When the fake took it, in seconds since the epoch, by this machine's clock."""
+    from scene import Delivered
 
 
 class Account(NamedTuple):
@@ -29,8 +23,8 @@ class Account(NamedTuple):
     """Requests with more than one ordering key."""
 
 
-def settle(published: Sequence[Published], documents: Sequence[int], mixed: int) -> Account:
-    """Compares what was published with the documents that the events belong to, in stream order.
+def settle(messages: Iterable[Delivered], documents: Sequence[int], mixed: int) -> Account:
+    """Compares what was delivered with the documents that the events belong to, in stream order.
 
     The fake does not keep the messages' data, so an event is recognised by its cluster time: the
     `n`th smallest is that of the `n`th event. `mixed` is the fake's own count of requests with more
@@ -40,29 +34,26 @@ def settle(published: Sequence[Published], documents: Sequence[int], mixed: int)
         RuntimeError: Events share a cluster time, as newer servers may have it: the order of such
             a backlog cannot be checked.
     """
-    first_seen: dict[str, Published] = {}
-    for message in published:
-        first_seen.setdefault(message.event_id, message)
+    delivered = list(messages)
+    arrived = [cluster_time(message) for message in first_deliveries(delivered)]
     return Account(
-        lost=len(documents) - len(first_seen),
-        twice=len(published) - len(first_seen),
-        out_of_order=_out_of_order(list(first_seen.values()), documents),
+        lost=len(documents) - len(arrived),
+        twice=len(delivered) - len(arrived),
+        # With some lost it is not known which document an event is of; that is reported as it is.
+        out_of_order=_out_of_order(arrived, documents) if len(arrived) == len(documents) else 0,
         mixed_requests=mixed,
     )
 
 
-def _out_of_order(arrived: list[Published], documents: Sequence[int]) -> int:
-    times = sorted({message.cluster_time for message in arrived})
-    if len(arrived) != len(documents):
-        return 0  # some are lost, which is reported: which document an event is of is not known
-    if len(times) != len(documents):
-        raise RuntimeError(f"{len(documents)} events have only {len(times)} cluster times")
-    numbers = {time: number for number, time in enumerate(times)}
+def _out_of_order(arrived: Sequence[tuple[int, int]], documents: Sequence[int]) -> int:
+    numbers = {time: number for number, time in enumerate(sorted(set(arrived)))}
+    if len(numbers) != len(documents):
+        raise RuntimeError(f"{len(documents)} events have only {len(numbers)} cluster times")
     newest: dict[int, int] = {}
     late = 0
-    for message in arrived:
-        number = numbers[message.cluster_time]
-        document = documents[number]
-        late += number < newest.get(document, -1)
-        newest[document] = max(number, newest.get(document, -1))
+    for time in arrived:
+        number = numbers[time]
+        before = newest.get(documents[number], -1)
+        late += number < before
+        newest[documents[number]] = max(number, before)
     return late

@@ -47,7 +47,7 @@ def main() -> None:
                 _say(f"latency at {rate:g} inserts a second")
                 report.latencies.append(latency(place, rate, arguments.seconds))
     text = report.markdown()
-    print(text)
+    sys.stdout.write(text + "\n")
     if arguments.json:
         arguments.json.write_text(report.json() + "\n")
     if not arguments.print_only:
@@ -84,7 +84,7 @@ def _drain(
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,6 +14,7 @@ import orders
 from backlog import COLLECTION, DATABASE, position
 from pymongo import DESCENDING, MongoClient
 from readers import Ours
+from scene import cluster_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +59,11 @@ def latency(scene: Scene, rate: float, seconds: float) -> Latency:
         finally:
             _stop(reader)
     # One writer, so the order of cluster times is the order of its inserts.
-    arrived = sorted((message.cluster_time, message.received) for message in scene.published())
+    arrived = sorted((cluster_time(m), m.committed_ms / 1000) for m in scene.fake.messages())
     if len(arrived) != _WARM_UP + count:
         raise RuntimeError(f"{_WARM_UP + count} inserts gave {len(arrived)} messages")
     pairs = zip(arrived[_WARM_UP:], inserts, strict=True)
-    p50, p99 = _percentiles([received - before for (_, received), (before, _) in pairs])
+    p50, p99 = _percentiles([took - before for (_, took), (before, _) in pairs])
     insert_p50, insert_p99 = _percentiles([after - before for before, after in inserts])
     return Latency(rate, count, p50, p99, insert_p50, insert_p99)
 

@@ -61,4 +61,4 @@ def _measure(command: list[str], timeout: float) -> Usage:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(sys.argv[2:], float(sys.argv[1]))))
+    sys.stdout.write(json.dumps(_measure(sys.argv[2:], float(sys.argv[1]))))

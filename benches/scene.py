@@ -11,16 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from account import Published
-
+#: The repository.
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
 from mongo_gcp_stream.testing import Mongod  # noqa: E402
-from tests.support.pubsub_fake import PubSubFake  # noqa: E402 - needs the repository on the path
+from tests.support.order import Delivered, first_deliveries  # noqa: E402
+from tests.support.pubsub_fake import PubSubFake  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = [
+    "PROJECT",
+    "ROOT",
+    "TOPIC",
+    "TOPIC_PATH",
+    "Delivered",
+    "Scene",
+    "cluster_time",
+    "first_deliveries",
+    "scene",
+]
 
 PROJECT = "bench"
 TOPIC = "shop-changes"
@@ -45,22 +57,12 @@ class Scene:
         """Empties the fake; from now on it takes `delay_ms` longer for each request."""
         self.fake.reset()
         if delay_ms:
-            self.fake.fault(action="delay", delay_ms=delay_ms, times=-1)
-
-    def published(self) -> list[Published]:
-        """What the fake has received since then, in the order of its arrival."""
-        return [
-            Published(
-                event_id=message["attributes"]["event_id"],
-                cluster_time=_cluster_time(message["attributes"]["cluster_time"]),
-                received=message["committed_ms"] / 1000,
-            )
-            for message in self.fake.messages()
-        ]
+            self.fake.delay(delay_ms)
 
 
-def _cluster_time(text: str) -> tuple[int, int]:
-    seconds, _, ordinal = text.partition(".")
+def cluster_time(message: Delivered) -> tuple[int, int]:
+    """Seconds and ordinal of a message's event: each event of one server has its own."""
+    seconds, _, ordinal = message.attributes["cluster_time"].partition(".")
     return int(seconds), int(ordinal)
 
 
@@ -75,12 +77,12 @@ def scene(program: list[str] | None = None) -> Iterator[Scene]:
     # A gigabyte of cache: the backlog is read from memory, by every reader alike.
     with Mongod(cache_gb=1.0) as mongod, PubSubFake() as fake:
         fake.create_topic(TOPIC_PATH)
-        fake.mode(keep="attributes")
+        fake.keep("attributes")
         yield Scene(
             uri=mongod.uri,
             fake=fake,
             program=program or [str(Path(sys.executable).with_name("mongo-gcp-stream"))],
-            env={**os.environ, **release, "PUBSUB_EMULATOR_HOST": fake.grpc_address},
+            env={**os.environ, **release, "PUBSUB_EMULATOR_HOST": fake.address},
         )
 
 
