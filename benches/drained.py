@@ -54,13 +54,13 @@ def drain(
         everything = reader.command(scene, Path(folder), backlog.start, events)
         busy = measure.run(everything, scene.env, timeout)
     stats = scene.fake.stats()
-    account = settle(scene.fake.messages(), backlog.documents, stats.mixed_keys)
+    account = settle(scene.fake.messages(), backlog.documents, stats["mixed_keys"])
     wrong = account._asdict()
     if not reader.ordered:
         del wrong["out_of_order"]  # it promises none
     if any(wrong.values()):
         raise DrainError(f"{reader.name}: {wrong}")
-    seconds = max(stats.last_commit_ms - stats.first_commit_ms, 1.0) / 1000
+    seconds = max(stats["last_commit_ms"] - stats["first_commit_ms"], 1.0) / 1000
     return Drain(
         reader=reader.name,
         events=events,
@@ -68,6 +68,6 @@ def drain(
         startup_cpu_seconds=idle.cpu_seconds,
         events_per_second=events / seconds,
         peak_rss_mb=busy.peak_rss_bytes / 1e6,
-        requests=stats.requests,
-        messages_per_request=stats.mean_messages,
+        requests=stats["requests"],
+        messages_per_request=stats["mean_messages"],
     )

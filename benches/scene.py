@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
 from mongo_gcp_stream.testing import Mongod  # noqa: E402
+
 from tests.support.order import Delivered, first_deliveries  # noqa: E402
 from tests.support.pubsub_fake import PubSubFake  # noqa: E402
 
@@ -57,7 +58,7 @@ class Scene:
         """Empties the fake; from now on it takes `delay_ms` longer for each request."""
         self.fake.reset()
         if delay_ms:
-            self.fake.delay(delay_ms)
+            self.fake.fault("delay", delay_ms=delay_ms, times=-1)
 
 
 def cluster_time(message: Delivered) -> tuple[int, int]:
@@ -75,14 +76,13 @@ def scene(program: list[str] | None = None) -> Iterator[Scene]:
     """
     release = {} if program else {"PYTHONPATH": str(_build_release())}
     # A gigabyte of cache: the backlog is read from memory, by every reader alike.
-    with Mongod(cache_gb=1.0) as mongod, PubSubFake() as fake:
+    with Mongod(cache_gb=1.0) as mongod, PubSubFake(keep="attributes") as fake:
         fake.create_topic(TOPIC_PATH)
-        fake.keep("attributes")
         yield Scene(
             uri=mongod.uri,
             fake=fake,
             program=program or [str(Path(sys.executable).with_name("mongo-gcp-stream"))],
-            env={**os.environ, **release, "PUBSUB_EMULATOR_HOST": fake.address},
+            env={**os.environ, **release, "PUBSUB_EMULATOR_HOST": fake.grpc_address},
         )
 
 
