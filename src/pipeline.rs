@@ -67,13 +67,21 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
     ///
     /// # Errors
     /// What ended the stream. The position is stored before the event that could not be handled.
-    pub async fn run(mut self, stop: CancellationToken, options: RunOptions) -> Result<Ended, Error> {
+    pub async fn run(
+        mut self,
+        stop: CancellationToken,
+        options: RunOptions,
+    ) -> Result<Ended, Error> {
         let cluster = self.source.connect().await?;
         self.identity.replica_set = cluster.replica_set;
-        let taken = checkpoint::take_over(&*self.store, &self.identity, options.accept_lane_change).await?;
-        let opening = self.source.open(taken.position.map_or(self.start, StartAt::Position)).await?;
+        let taken =
+            checkpoint::take_over(&*self.store, &self.identity, options.accept_lane_change).await?;
+        let opening =
+            self.source.open(taken.position.map_or(self.start, StartAt::Position)).await?;
         // Stored before the first event is published: a crash or an idle run loses nothing.
-        self.store.store(&Checkpoint::new(self.identity.clone(), taken.epoch, 0, opening.clone())).await?;
+        self.store
+            .store(&Checkpoint::new(self.identity.clone(), taken.epoch, 0, opening.clone()))
+            .await?;
 
         let ledger = Ledger::new(Tracker::new(opening), self.budget, self.statistics);
         let mut committer = Committer::new(self.store, self.identity, taken.epoch, self.intervals);

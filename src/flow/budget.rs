@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::config::FlowConfig;
+
 /// Bytes in flight (freed at the receipt) and events past the committed prefix (freed when the
 /// prefix moves). The second bounds what one stuck lane can pile up while the others flow.
 ///
@@ -19,6 +21,13 @@ pub struct Budget {
 struct Use {
     bytes: usize,
     events: usize,
+}
+
+impl From<&FlowConfig> for Budget {
+    fn from(config: &FlowConfig) -> Self {
+        let bytes = usize::try_from(config.bytes_in_flight.bytes()).unwrap_or(usize::MAX);
+        Self::new(bytes, config.events_in_flight as usize)
+    }
 }
 
 impl Budget {

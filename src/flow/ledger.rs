@@ -38,7 +38,8 @@ impl Ledger {
         self.budget.acquire(bytes, batch.len()).await;
         self.statistics.read.fetch_add(batch.len() as u64, Relaxed);
         self.statistics.bytes.fetch_add(bytes as u64, Relaxed);
-        if let Some(time) = batch.post_batch.as_ref().and_then(crate::event::Position::cluster_time) {
+        if let Some(time) = batch.post_batch.as_ref().and_then(crate::event::Position::cluster_time)
+        {
             self.statistics.cluster_time.store(u64::from(time.time), Relaxed);
         }
         self.tracker().begin(batch)

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::checkpoint::{CheckpointStore, FileStore, Identity, Intervals, MemoryStore};
-use crate::config::{CheckpointConfig, Config, Ordering, PubSubConfig, StoreKind, StreamConfig};
+use crate::config::{
+    CheckpointConfig, Config, Ordering, PubSubConfig, RunSections, StoreKind, StreamConfig,
+};
 use crate::error::{ConfigError, Error};
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
@@ -35,7 +37,7 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub fn new(config: &'a Config) -> Result<Self, Error> {
-        let (gcp, pubsub, checkpoint) = config.require_run()?;
+        let RunSections { gcp, pubsub, checkpoint } = config.require_run()?;
         Ok(Self {
             config,
             pubsub,
@@ -48,14 +50,18 @@ impl<'a> Builder<'a> {
     }
 
     /// The line of `stream`.
-    pub async fn build(&mut self, stream: &StreamConfig, statistics: &Arc<StreamStatistics>) -> Result<Line, Error> {
+    pub async fn build(
+        &mut self,
+        stream: &StreamConfig,
+        statistics: &Arc<StreamStatistics>,
+    ) -> Result<Line, Error> {
         let (sender, receipts) = mpsc::channel(RECEIPTS);
         let client = self.client(stream).await?;
         let source = ChangeStream::new(
             client,
             stream.capture.clone(),
-            stream.source.clone(),
-            self.backoff.clone(),
+            &stream.source,
+            &self.backoff,
             Arc::clone(statistics),
         )?;
         Ok(Pipeline {
@@ -84,7 +90,9 @@ impl<'a> Builder<'a> {
         if let Some(client) = self.clients.get(&stream.id.connection_id) {
             return Ok(client.clone());
         }
-        let client = source::client(&stream.connection.uri, &self.config.monitoring).await?;
+        let streams = u32::try_from(stream.connection.sources.len()).unwrap_or(u32::MAX);
+        let client =
+            source::build_client(&stream.connection.uri, &self.config.monitoring, streams).await?;
         self.clients.insert(Arc::clone(&stream.id.connection_id), client.clone());
         Ok(client)
     }

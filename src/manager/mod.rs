@@ -49,14 +49,18 @@ impl Manager {
     /// A [`crate::error::ConfigError`] for what `run` needs and the file does not have.
     pub fn new(config: Config) -> Result<Self, Error> {
         config.require_run()?;
-        let streams = config.streams()?.into_iter().map(|stream| (stream, Arc::default())).collect();
+        let streams =
+            config.streams()?.into_iter().map(|stream| (stream, Arc::default())).collect();
         Ok(Self { config, streams })
     }
 
     /// The counters of each stream now.
     #[must_use]
     pub fn statistics(&self) -> BTreeMap<String, StatisticsSnapshot> {
-        self.streams.iter().map(|(stream, counts)| (stream.id.to_string(), counts.snapshot())).collect()
+        self.streams
+            .iter()
+            .map(|(stream, counts)| (stream.id.to_string(), counts.snapshot()))
+            .collect()
     }
 
     /// Runs every stream until it has ended. SIGINT, SIGTERM and `stop` drain; a stream that fails
@@ -94,7 +98,11 @@ impl Manager {
     }
 
     /// Builds all lines, then starts them: none runs if one cannot be built.
-    async fn start(&self, options: RunOptions, stop: &CancellationToken) -> Result<JoinSet<report::Ended>, Failed> {
+    async fn start(
+        &self,
+        options: RunOptions,
+        stop: &CancellationToken,
+    ) -> Result<JoinSet<report::Ended>, Failed> {
         let mut builder = Builder::new(&self.config).map_err(|error| (String::new(), error))?;
         let mut lines = Vec::with_capacity(self.streams.len());
         for (stream, counts) in &self.streams {

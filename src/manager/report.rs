@@ -63,7 +63,10 @@ impl Report {
         match ended {
             Ok((_, Ok(pipeline::Ended::CaughtUp | pipeline::Ended::Stopped))) => {}
             Ok((stream, Ok(pipeline::Ended::DrainTimedOut))) => {
-                tracing::warn!(stream, "the drain was over its deadline with events unpublished; the next run publishes them");
+                tracing::warn!(
+                    stream,
+                    "the drain was over its deadline with events unpublished; the next run publishes them"
+                );
                 self.exit = self.exit.max(Exit::DrainTimedOut);
             }
             Ok((stream, Err(error))) => {
@@ -72,7 +75,11 @@ impl Report {
             }
             Err(error) => {
                 // The panic's text could hold a value; the place is in the log of the panic hook.
-                let what = if error.is_panic() { "a stream's task panicked" } else { "a stream's task was cancelled" };
+                let what = if error.is_panic() {
+                    "a stream's task panicked"
+                } else {
+                    "a stream's task was cancelled"
+                };
                 self.failed("unknown".into(), &Error::Internal(what.into()));
                 stop.cancel();
             }
@@ -81,7 +88,8 @@ impl Report {
 
     /// Notes that `stream` ended in `error`.
     pub(super) fn failed(&mut self, stream: String, error: &Error) {
-        let failure = Failure { stream, message: error.to_string(), hint: recovery::hint(error).into() };
+        let failure =
+            Failure { stream, message: error.to_string(), hint: recovery::hint(error).into() };
         tracing::error!(stream = failure.stream, hint = failure.hint, "{}", failure.message);
         self.exit = Exit::Failed;
         self.failures.push(failure);

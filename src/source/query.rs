@@ -117,7 +117,9 @@ impl Query {
                 (SourceErrorKind::InvalidPosition, "the server does not accept the resume token")
             }
             (true, Some(280)) => (SourceErrorKind::Query, PIPELINE_LOSES_TOKEN),
-            (true, _) => (SourceErrorKind::Query, "the server cannot apply the options to an event"),
+            (true, _) => {
+                (SourceErrorKind::Query, "the server cannot apply the options to an event")
+            }
         })
     }
 

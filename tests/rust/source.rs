@@ -135,7 +135,8 @@ async fn idle_cursors(client: &Client, database: &Database) -> HashSet<i64> {
 
 /// Kills what [`idle_cursors`] finds, as an operator would.
 async fn kill_cursors(bench: &Bench) -> usize {
-    let cursors: Vec<i64> = idle_cursors(&bench.client, &bench.database).await.into_iter().collect();
+    let cursors: Vec<i64> =
+        idle_cursors(&bench.client, &bench.database).await.into_iter().collect();
     let count = cursors.len();
     if count > 0 {
         let command = doc! { "killCursors": "orders", "cursors": cursors };
