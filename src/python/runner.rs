@@ -91,7 +91,10 @@ pub(super) struct Failure {
 impl RunReport {
     fn new(py: Python<'_>, report: Report) -> PyResult<Self> {
         let failures = report.failures.into_iter().map(|failure| {
-            Py::new(py, Failure { stream: failure.stream, message: failure.message, hint: failure.hint })
+            Py::new(
+                py,
+                Failure { stream: failure.stream, message: failure.message, hint: failure.hint },
+            )
         });
         Ok(Self { exit_code: report.exit.code(), failures: failures.collect::<PyResult<_>>()? })
     }
