@@ -121,6 +121,7 @@ impl Batch {
     }
 
     /// The raw BSON of each change event, in stream order.
+    #[must_use]
     pub fn events(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.events.iter().map(|range| &self.reply.as_bytes()[range.clone()])
     }

@@ -49,12 +49,11 @@ fn check_field(field: &str, stored: &str, configured: &str) -> Result<(), Checkp
 
 /// A document's events would go on under another ordering key, so that nothing keeps them behind
 /// those already sent.
-fn lane_change(error: CheckpointError) -> CheckpointError {
-    let message = format!(
-        "{}; `--accept-lane-change` goes on with it, but a document's events before and after the change may then be delivered out of order",
-        error.message
+fn lane_change(mut error: CheckpointError) -> CheckpointError {
+    error.message.push_str(
+        "; `--accept-lane-change` goes on with it, but a document's events before and after the change may then be delivered out of order",
     );
-    CheckpointError { message, ..error }
+    error
 }
 
 #[cfg(test)]

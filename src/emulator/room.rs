@@ -57,7 +57,9 @@ impl Room {
             })?;
         let mut topics = self.topics();
         let backlog = topics.backlog(subscription)?;
-        sequences.into_iter().for_each(|sequence| backlog.acknowledge(sequence));
+        for sequence in sequences {
+            backlog.acknowledge(sequence);
+        }
         drop(topics);
         self.changed.notify_waiters();
         Ok(())

@@ -20,6 +20,7 @@ const ACK_DEADLINES: std::ops::RangeInclusive<i32> = 10..=600;
 const DELETED_TOPIC: &str = "_deleted-topic_";
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "`topics` is what they are called")]
 pub(super) struct Topics {
     topics: BTreeMap<String, Topic>,
     subscriptions: BTreeMap<String, Subscribed>,

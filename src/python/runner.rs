@@ -31,6 +31,7 @@ pub(super) struct Runner {
 impl Runner {
     /// Loads and checks the file; nothing is connected yet.
     #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
     fn new(py: Python<'_>, config_path: PathBuf) -> PyResult<Self> {
         let refused = |error: ConfigError| to_python(py, &error.into());
         let loaded = config::load(&config_path).map_err(refused)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
+use prost::encoding::{decode_varint, encode_varint};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
@@ -20,7 +21,7 @@ const FRAME_HEADER: usize = 5;
 pub fn topic_field(topic: &str) -> Bytes {
     let mut field = Vec::with_capacity(field_bytes(topic.len()));
     field.put_u8(FIELD_1);
-    put_varint(&mut field, topic.len());
+    encode_varint(topic.len() as u64, &mut field);
     field.put_slice(topic.as_bytes());
     field.into()
 }
@@ -94,7 +95,7 @@ fn put_frame(frame: &PublishFrame, buf: &mut impl BufMut) {
     buf.put_slice(&frame.topic);
     for message in &frame.batch.messages {
         buf.put_u8(FIELD_2);
-        put_varint(buf, message.body.len());
+        encode_varint(message.body.len() as u64, buf);
         buf.put_slice(&message.body);
     }
 }
@@ -120,7 +121,7 @@ fn count_ids(buf: &mut impl Buf) -> Option<usize> {
         if buf.get_u8() != FIELD_1 {
             return None;
         }
-        let len = usize::try_from(get_varint(buf)?).ok()?;
+        let len = usize::try_from(decode_varint(buf).ok()?).ok()?;
         if len > buf.remaining() {
             return None;
         }
@@ -128,30 +129,6 @@ fn count_ids(buf: &mut impl Buf) -> Option<usize> {
         count += 1;
     }
     Some(count)
-}
-
-fn put_varint(buf: &mut impl BufMut, mut value: usize) {
-    while value >= 0x80 {
-        buf.put_u8((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    // Below 0x80 here.
-    buf.put_u8((value & 0x7f) as u8);
-}
-
-fn get_varint(buf: &mut impl Buf) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        if !buf.has_remaining() {
-            return None;
-        }
-        let byte = buf.get_u8();
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ pub struct Rules {
 
 /// All lanes of a sink.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "`lanes` is what they are called")]
 pub struct Lanes {
     rules: Rules,
     lanes: HashMap<LaneId, Lane, BuildHasherDefault<LaneHasher>>,

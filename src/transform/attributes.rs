@@ -51,10 +51,10 @@ impl AttributeWriter {
                 Attribute::Namespace => write_namespace(change, out)?,
                 Attribute::ClusterTime => write_cluster_time(change, out),
                 Attribute::ConnectionId => {
-                    out.attribute("connection_id", &[self.connection_id.as_bytes()])
+                    out.attribute("connection_id", &[self.connection_id.as_bytes()]);
                 }
                 Attribute::SourceName => {
-                    out.attribute("source_name", &[self.source_name.as_bytes()])
+                    out.attribute("source_name", &[self.source_name.as_bytes()]);
                 }
                 Attribute::ContentType => out.attribute("content_type", &[b"application/json"]),
             }

@@ -2,9 +2,10 @@
 //!
 //! The JSON is written straight into the message: its length, which comes before it, is put into a
 //! gap once it is known. Tags from `google/pubsub/v1/pubsub.proto`: data = 1, attributes = 2 (a map:
-//! key = 1, value = 2), ordering_key = 5.
+//! key = 1, value = 2), `ordering_key` = 5.
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes};
+use prost::encoding::{encode_varint, encoded_len_varint};
 
 const DATA: u8 = 0x0a;
 const ATTRIBUTE: u8 = 0x12;
@@ -35,18 +36,22 @@ impl MessageWriter {
     /// The data, appended by `write`.
     pub fn data<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         write(&mut self.buffer)?;
-        let mut head = [0; GAP];
-        head[0] = DATA;
-        let used = 1 + put_varint(&mut head[1..], self.buffer.len() - GAP);
-        self.start = GAP - used;
-        self.buffer[self.start..GAP].copy_from_slice(&head[..used]);
+        let len = (self.buffer.len() - GAP) as u64;
+        self.start = GAP - 1 - encoded_len_varint(len);
+        let mut head = &mut self.buffer[self.start..GAP];
+        head.put_u8(DATA);
+        encode_varint(len, &mut head);
         Ok(())
     }
 
     /// One attribute, its value given in parts.
     pub fn attribute(&mut self, key: &str, value: &[&[u8]]) {
         let value_len: usize = value.iter().map(|part| part.len()).sum();
-        let entry = 2 + varint_len(key.len()) + key.len() + varint_len(value_len) + value_len;
+        let entry = 2
+            + encoded_len_varint(key.len() as u64)
+            + key.len()
+            + encoded_len_varint(value_len as u64)
+            + value_len;
         self.buffer.push(ATTRIBUTE);
         self.varint(entry);
         self.field(MAP_KEY, &[key.as_bytes()]);
@@ -76,25 +81,6 @@ impl MessageWriter {
     }
 
     fn varint(&mut self, value: usize) {
-        let mut bytes = [0; 10];
-        let used = put_varint(&mut bytes, value);
-        self.buffer.extend_from_slice(&bytes[..used]);
+        encode_varint(value as u64, &mut self.buffer);
     }
-}
-
-/// Writes `value` as a base-128 varint and returns how many bytes it took.
-fn put_varint(out: &mut [u8], mut value: usize) -> usize {
-    let mut used = 0;
-    while value >= 0x80 {
-        out[used] = (value & 0x7f) as u8 | 0x80;
-        value >>= 7;
-        used += 1;
-    }
-    out[used] = (value & 0x7f) as u8;
-    used + 1
-}
-
-fn varint_len(value: usize) -> usize {
-    let mut out = [0; 10];
-    put_varint(&mut out, value)
 }

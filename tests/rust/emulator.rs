@@ -100,7 +100,7 @@ async fn an_ordered_key_goes_on_after_its_acknowledgement() {
 async fn a_waiting_pull_gets_what_is_published_meanwhile() {
     let mut client = Client::start().await;
     let (pulled, published) = tokio::join!(
-        client.emulator.pull(SUBSCRIPTION, 10, Duration::from_secs(60)),
+        client.emulator.pull(SUBSCRIPTION, 10, Duration::from_mins(1)),
         client
             .publisher
             .publish(PublishRequest { topic: TOPIC.to_owned(), messages: vec![message("a", "1")] }),
@@ -167,7 +167,7 @@ async fn a_deleted_topic_is_not_found() {
 async fn a_waiting_pull_ends_when_its_subscription_is_deleted() {
     let mut client = Client::start().await;
     let (pulled, deleted) = tokio::join!(
-        client.emulator.pull(SUBSCRIPTION, 10, Duration::from_secs(60)),
+        client.emulator.pull(SUBSCRIPTION, 10, Duration::from_mins(1)),
         client.subscriber.delete_subscription(DeleteSubscriptionRequest {
             subscription: SUBSCRIPTION.to_owned(),
         }),

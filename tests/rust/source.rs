@@ -47,11 +47,12 @@ impl Bench {
     }
 
     /// A stream of `orders` with these keys of a source.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better with json! at the call")]
     fn stream(&self, config: Value) -> ChangeStream {
-        self.stream_of(self.capture(), config)
+        self.stream_of(self.capture(), &config)
     }
 
-    fn stream_of(&self, capture: Capture, config: Value) -> ChangeStream {
+    fn stream_of(&self, capture: Capture, config: &Value) -> ChangeStream {
         let mut keys = json!({ "max_await_time_ms": 50 });
         keys.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
         let source: SourceConfig = serde_json::from_value(keys).unwrap();
@@ -91,7 +92,7 @@ async fn read(stream: &mut impl Source, count: usize) -> Vec<Document> {
         }
     };
     // A guard against a hanging test, nothing that is measured.
-    tokio::time::timeout(Duration::from_secs(60), reading).await.expect("the events come");
+    tokio::time::timeout(Duration::from_mins(1), reading).await.expect("the events come");
     all
 }
 

@@ -117,10 +117,10 @@ async fn a_token_starts_after_its_event() {
 #[tokio::test]
 async fn wider_scopes_see_their_collections() {
     let (bench, other) = (Bench::new().await, Bench::new().await);
-    let mut database = bench.stream_of(Capture::Database(bench.database.name().into()), json!({}));
+    let mut database = bench.stream_of(Capture::Database(bench.database.name().into()), &json!({}));
     let names = [bench.database.name(), other.database.name()];
     let only_ours = json!({ "pipeline": [{ "$match": { "ns.db": { "$in": names } } }] });
-    let mut deployment = bench.stream_of(Capture::Deployment, only_ours);
+    let mut deployment = bench.stream_of(Capture::Deployment, &only_ours);
     database.open(StartAt::Latest).await.unwrap();
     deployment.open(StartAt::Latest).await.unwrap();
     bench.insert(0..1).await;

@@ -23,6 +23,10 @@ pub struct DecodeError {
 
 impl DecodeError {
     #[cold]
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "a pointer keeps the result of each step small"
+    )]
     pub(super) fn new(kind: DecodeErrorKind) -> Box<Self> {
         Box::new(Self { kind, path: String::new() })
     }
@@ -30,6 +34,7 @@ impl DecodeError {
     /// Puts the name of the enclosing element before the path. Called while the walk unwinds, so
     /// that a path costs nothing as long as nothing is wrong.
     #[cold]
+    #[expect(clippy::unnecessary_box_returns, reason = "as for `new`")]
     pub(super) fn inside(mut self: Box<Self>, name: &[u8]) -> Box<Self> {
         // Four bytes is the longest character, so no shown character is missed.
         let head = String::from_utf8_lossy(&name[..name.len().min(4 * SHOWN_NAME)]);

@@ -137,6 +137,7 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the arms of `value` are alike")]
     fn constant(&mut self, json: &[u8], at: usize) -> Step<usize> {
         self.out.extend_from_slice(json);
         Ok(at)

@@ -26,7 +26,7 @@ rm -rf "$folder"
 "#;
 
 /// How long a server may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running mongod.
 pub struct Mongod {
