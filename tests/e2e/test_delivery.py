@@ -49,7 +49,7 @@ def test_the_smallest_configuration_streams(
         "MONGODB_URI": mongod.uri,
         "GCP_PROJECT_ID": "some-project",
         "STATE_DIR": str(tmp_path / "state"),
-        "PUBSUB_EMULATOR_HOST": pubsub.address,
+        "PUBSUB_EMULATOR_HOST": pubsub.grpc_address,
     }
     arguments = ("run", "--config", str(config), "--until-caught-up")
     with Process(*arguments, env=env) as first:

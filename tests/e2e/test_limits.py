@@ -25,7 +25,7 @@ def test_one_lane_refused_for_ever_while_others_flow(line: Line) -> None:
     line.prepare()
     orders = line.orders(size=1000)
     orders.insert(20_000)
-    line.pubsub.refuse(times=-1, ordering_key=f"{STREAM}/7")
+    line.pubsub.fault("status", times=-1, match={"ordering_key": f"{STREAM}/7"})
     with line.run() as process:
         # Every other lane has published its part of the events that may be in flight.
         line.pubsub.wait(messages=int(limit * 0.8))
@@ -59,7 +59,7 @@ def test_requests_stay_within_the_limits_of_pubsub(line: Line) -> None:
     orders.insert(1500)
     assert line.catch_up().wait() == 0
     line.assert_delivered(orders)
-    assert line.pubsub.stats().refused == 0
+    assert line.pubsub.stats()["refused"] == 0
 
 
 def test_a_document_over_the_limit_stops_its_stream_before_it(line: Line) -> None:
@@ -77,7 +77,7 @@ def test_a_document_over_the_limit_stops_its_stream_before_it(line: Line) -> Non
         assert "hint: " in process.stderr
         assert "s3cret" not in process.stderr
     # What comes after it may have gone out in another lane, but never counts as done.
-    delivered = line.pubsub.stats().distinct_event_ids
+    delivered = line.pubsub.stats()["distinct_event_ids"]
     assert orders.written <= delivered <= orders.written + 1
 
 
@@ -85,7 +85,7 @@ def test_a_document_over_the_limit_stops_its_stream_before_it(line: Line) -> Non
 @pytest.mark.timeout(900)
 def test_memory_does_not_grow_with_the_number_of_documents(line: Line) -> None:
     line.prepare()
-    line.pubsub.keep("count")
+    line.pubsub.mode(keep="count")
     orders = line.orders(size=50)
     memory = []
     with line.run() as process:

@@ -45,7 +45,7 @@ class Line:
     @property
     def env(self) -> dict[str, str]:
         """Environment of the program."""
-        return {"PUBSUB_EMULATOR_HOST": self.pubsub.address}
+        return {"PUBSUB_EMULATOR_HOST": self.pubsub.grpc_address}
 
     def configure(
         self, *, uri: str = "", source: Mapping[str, Any] | None = None, **sections: Any
@@ -98,7 +98,7 @@ class Line:
 
     def delivered(self) -> int:
         """Count the deliveries so far, repetitions included."""
-        return self.pubsub.stats().messages
+        return self.pubsub.stats()["messages"]
 
     def assert_delivered(self, orders: Orders) -> None:
         """Assert that every write has come, in order for each document, and nothing else."""
