@@ -54,10 +54,11 @@ class Line:
 
         Args:
             uri: Connection string, that of the mongod by default.
-            source: Keys of the source `orders`.
+            source: Keys of the source `orders`; `None` leaves one out.
             sections: Top-level sections; their keys go over the ones that are there.
         """
-        orders = {"database": self.database, "collection": "orders", **(source or {})}
+        keys = {"database": self.database, "collection": "orders", **(source or {})}
+        orders = {key: value for key, value in keys.items() if value is not None}
         config: dict[str, dict[str, Any]] = {
             "mongodb": {
                 "connections": {
