@@ -132,7 +132,9 @@ def test_an_idle_stream_catches_up(line: Line) -> None:
     "source",
     [
         pytest.param({"collection": None}, id="database"),
-        pytest.param({"scope": "deployment", "database": None, "collection": None}, id="deployment"),
+        pytest.param(
+            {"scope": "deployment", "database": None, "collection": None}, id="deployment"
+        ),
     ],
 )
 def test_wider_scopes(line: Line, source: dict[str, str | None]) -> None:
