@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
+use tracing::warn;
 
 use super::{Checkpoint, CheckpointStore, check_advance, conflict, corrupt, json, unreachable};
 use crate::error::CheckpointError;
@@ -29,7 +31,21 @@ struct Files {
     checkpoint: PathBuf,
     temporary: PathBuf,
     /// Holds the lock: the system frees it when the process ends, however it ends.
-    _lock: File,
+    lock: File,
+    /// Id of the process that took the lock.
+    owner: u32,
+}
+
+/// Closing the file is not enough while a forked child has it open, too; and a child that drops its
+/// copy must not take the lock from its parent.
+impl Drop for Files {
+    fn drop(&mut self) {
+        if self.owner == process::id()
+            && let Err(error) = self.lock.unlock()
+        {
+            warn!(%error, "a checkpoint's lock is not given back");
+        }
+    }
 }
 
 impl FileStore {
@@ -84,7 +100,7 @@ impl Files {
         let temporary = folder.join(format!("{stem}.json.tmp"));
         // Left over where a process died between writing it and renaming it: never the checkpoint.
         remove(&temporary)?;
-        Ok(Self { folder: folder.to_owned(), checkpoint, temporary, _lock: lock })
+        Ok(Self { folder: folder.to_owned(), checkpoint, temporary, lock, owner: process::id() })
     }
 
     fn load(&self) -> Result<Option<Checkpoint>, CheckpointError> {
@@ -125,12 +141,13 @@ fn create_folder(folder: &Path) -> Result<(), CheckpointError> {
         return Ok(());
     }
     // The parent of a relative path of one part is the empty path.
-    let parent = folder.parent().filter(|parent| *parent != Path::new(""));
-    let parent = parent.unwrap_or(Path::new("."));
-    create_folder(parent)?;
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_folder(parent)?;
+    }
     match fs::create_dir(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => sync_folder(parent),
+        _ => sync_folder(parent.unwrap_or(Path::new("."))),
     }
     .map_err(|error| failed("create the folder", folder, &error))
 }

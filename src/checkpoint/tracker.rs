@@ -1,6 +1,7 @@
 //! Which part of the stream is safe at its destination.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use mongodb::bson::RawDocument;
 
@@ -54,7 +55,6 @@ pub struct Freed {
 }
 
 /// The events of one batch.
-#[derive(Debug)]
 struct Segment {
     /// Sequence number of the first event.
     first: u64,
@@ -72,7 +72,6 @@ struct Segment {
 }
 
 /// An event that the position has not passed.
-#[derive(Debug)]
 struct Pending {
     /// Bytes of BSON; 0 once there is a receipt (an event has at least the five bytes of an empty
     /// document).
@@ -168,6 +167,15 @@ impl Tracker {
     }
 }
 
+/// Tokens hold the documents' `_id`, so they never show in a log.
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Segment");
+        debug.field("first", &self.first).field("last", &self.last);
+        debug.field("unfinished", &self.unfinished).finish_non_exhaustive()
+    }
+}
+
 impl Segment {
     /// The events of `batch`, numbered from `first`; `None` where it has none.
     fn read(first: u64, batch: &Batch) -> Result<Option<Self>, RecordError> {
@@ -184,8 +192,8 @@ impl Segment {
                 tokens.extend_from_slice(token.as_bytes());
             }
             // Fits: a reply has less than 48 MiB.
-            events
-                .push(Pending { size, token_end: u32::try_from(tokens.len()).unwrap_or(u32::MAX) });
+            let token_end = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+            events.push(Pending { size, token_end });
         }
         let end = batch.post_batch.clone();
         Ok(Some(Self {
@@ -242,11 +250,20 @@ impl Segment {
     }
 }
 
-/// Size in bytes and resume token (the whole `_id` document) of a change event. `_id` is the first
-/// field, unless a pipeline moved it.
+/// How a change event goes on after its length: with the document `_id`.
+const TOKEN_FIRST: &[u8] = b"\x03_id\0";
+
+/// Size in bytes and resume token (the whole `_id` document) of a change event. Read by hand where
+/// `_id` is the first field, as the server sends it: the general way is many times slower, and a
+/// pipeline may have moved the field.
 fn read_event(event: &[u8]) -> Option<(u32, &RawDocument)> {
-    let document = RawDocument::from_bytes(event).ok()?;
-    Some((u32::try_from(event.len()).ok()?, document.get_document("_id").ok()?))
+    let token = if let Some(rest) = event.get(4..)?.strip_prefix(TOKEN_FIRST) {
+        let length = u32::from_le_bytes(*rest.first_chunk()?);
+        RawDocument::from_bytes(rest.get(..length as usize)?).ok()?
+    } else {
+        RawDocument::from_bytes(event).ok()?.get_document("_id").ok()?
+    };
+    Some((u32::try_from(event.len()).ok()?, token))
 }
 
 fn not_an_event(index: usize) -> RecordError {

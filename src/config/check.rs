@@ -1,5 +1,5 @@
 //! Compares a tree with the schema, so that a mistake is told in the user's terms: the dotted
-//! path, what was expected, what was found, and the nearest known key. Values are never shown.
+//! path, what was expected, what was found, and the nearest known key. A text is never shown: it may be a password.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
@@ -109,7 +109,8 @@ fn mismatch(value: &Value, place: Place<'_>, path: &str) -> ConfigError {
         Value::Array(_) => ("a list", ""),
         Value::Object(_) => ("a mapping", ""),
     };
-    let hint = if place.accepts("string") && place.words().is_empty() { hint } else { "" };
+    let takes_any_text = place.accepts("string") && !place.accepts("number");
+    let hint = if takes_any_text && place.words().is_empty() { hint } else { "" };
     let message = format!("expected {}, found {found}{hint}", place.expected());
     ConfigError { path: path.into(), message }
 }

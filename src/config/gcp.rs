@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct GcpConfig {
     /// Project id, without `projects/`.
-    #[schemars(example = &"my-project")]
+    #[schemars(example = &"${GCP_PROJECT_ID}")]
     pub project_id: String,
     /// Region: publishing goes to its endpoint, because Pub/Sub keeps the order of a key only
     /// within one region. Default: the global endpoint.

@@ -3,7 +3,7 @@
 //! [`load()`] is the way from a file to a [`Config`]: YAML to a tree ([`from_yaml`]), overrides and
 //! variables from the environment into the tree ([`from_value`]), the tree compared with the JSON
 //! Schema that the structs give ([`schema()`]), the tree into the structs, and what the types
-//! cannot tell ([`Config::validate`]). No error shows a value: it may be a password.
+//! cannot tell ([`Config::validate`]). No error shows a secret.
 
 mod checkpoint;
 mod flow;

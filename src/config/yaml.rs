@@ -1,4 +1,5 @@
-//! YAML text to a tree of values.
+//! YAML text to a tree of values, by serde-saphyr: it is kept, passes the YAML test suite, refuses
+//! duplicate keys, limits alias bombs, and tells line and column without quoting the text.
 
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, Error, NonFiniteFloatPolicy, Options};
@@ -49,7 +50,7 @@ fn reason(error: &Error) -> String {
         }
         Error::Budget { .. } => "too large or too deeply nested for a configuration".into(),
         // The parser's own messages are about characters and indentation, never about a text.
-        Error::Message { msg, .. } => format!("not valid YAML: {msg}"),
+        Error::ExternalMessage { msg, .. } => format!("not valid YAML: {msg}"),
         Error::Eof { .. } => "the file ends too early".into(),
         _ => "not valid YAML here".into(),
     }

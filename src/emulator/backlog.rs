@@ -87,8 +87,8 @@ impl Backlog {
             .collect()
     }
 
-    /// Forgets a delivered message. A late acknowledgement counts as long as the message was not
-    /// delivered again and acknowledged; an unknown one is ignored, as the service does.
+    /// Forgets a delivered message. A late acknowledgement counts as well, and one of a message
+    /// that is gone is ignored, as the service does.
     pub(super) fn acknowledge(&mut self, sequence: Sequence) {
         if self.end_lease(sequence).is_none() {
             self.waiting.remove(&sequence);

@@ -112,7 +112,7 @@ impl Room {
                     backlog.next_expiry()
                 };
                 match next_expiry {
-                    Some(expiry) => drop(timeout_at(expiry, changed).await),
+                    Some(expiry) => timeout_at(expiry, changed).await.unwrap_or_default(),
                     None => changed.await,
                 }
             }

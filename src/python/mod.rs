@@ -3,7 +3,10 @@
 //! What crosses the boundary are whole runs and whole batches, never single events. The
 //! documentation that Python sees is in `python/mongo_gcp_stream/_core.pyi`.
 
+mod emulator;
 mod errors;
+mod extended_json;
+mod runner;
 
 use pyo3::prelude::*;
 
@@ -14,5 +17,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    Ok(())
+    module.add_class::<emulator::PyEmulator>()?;
+    module.add_class::<runner::Failure>()?;
+    module.add_class::<runner::RunReport>()?;
+    module.add_class::<runner::Runner>()?;
+    module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)
 }

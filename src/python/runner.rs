@@ -8,10 +8,14 @@ use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::error::ConfigError;
 use crate::manager::{Manager, Report, RunOptions};
 use crate::telemetry::logging;
 
 use super::errors::to_python;
+
+/// How long what is left after a run (a DNS look-up, say) may hold the end back.
+const LEFTOVERS: Duration = Duration::from_secs(1);
 
 /// Runs the streams of one configuration file.
 #[pyclass(frozen, module = "mongo_gcp_stream._core")]
@@ -27,10 +31,11 @@ pub(super) struct Runner {
 impl Runner {
     /// Loads and checks the file; nothing is connected yet.
     #[new]
-    fn new(config_path: PathBuf) -> PyResult<Self> {
-        let loaded = config::load(&config_path).map_err(|error| to_python(error.into()))?;
-        logging::start(&loaded.config.logging).map_err(|error| to_python(error.into()))?;
-        let manager = Manager::new(loaded.config).map_err(to_python)?;
+    fn new(py: Python<'_>, config_path: PathBuf) -> PyResult<Self> {
+        let refused = |error: ConfigError| to_python(py, &error.into());
+        let loaded = config::load(&config_path).map_err(refused)?;
+        logging::start(&loaded.config.logging).map_err(refused)?;
+        let manager = Manager::new(loaded.config).map_err(|error| to_python(py, &error))?;
         Ok(Self { manager, stop: CancellationToken::new(), warnings: loaded.warnings })
     }
 
@@ -51,8 +56,7 @@ impl Runner {
         let report = py.detach(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let report = runtime.block_on(self.manager.run(options, self.stop.clone()));
-            // Leftovers, such as a look-up that hangs, must not hold the end back.
-            runtime.shutdown_timeout(Duration::from_secs(1));
+            runtime.shutdown_timeout(LEFTOVERS);
             Ok::<_, std::io::Error>(report)
         })?;
         RunReport::new(py, report)
@@ -87,7 +91,10 @@ pub(super) struct Failure {
 impl RunReport {
     fn new(py: Python<'_>, report: Report) -> PyResult<Self> {
         let failures = report.failures.into_iter().map(|failure| {
-            Py::new(py, Failure { stream: failure.stream, message: failure.message, hint: failure.hint })
+            Py::new(
+                py,
+                Failure { stream: failure.stream, message: failure.message, hint: failure.hint },
+            )
         });
         Ok(Self { exit_code: report.exit.code(), failures: failures.collect::<PyResult<_>>()? })
     }

@@ -92,13 +92,7 @@ impl Queue {
         self.deadlines.push_front((batch.messages.len(), deadline));
     }
 
-    /// True when nothing waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
-    /// By when the front wants to be sent.
+    /// By when the front wants to be sent; `None` when nothing waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadlines.front().map(|(_, deadline)| *deadline)
@@ -228,7 +222,7 @@ mod tests {
                 queue.push(message(sequence as u64, *len), now);
             }
             let mut seen = Vec::new();
-            while !queue.is_empty() {
+            while queue.deadline().is_some() {
                 let batch = batch(queue.cut(&limits, most));
                 prop_assert!(!batch.messages.is_empty());
                 prop_assert!(batch.messages.len() <= messages.min(most));

@@ -75,7 +75,7 @@ impl PubSubSink {
             timeout: batch.request_timeout.duration(),
             delay: batch.max_delay.duration(),
             delay_catching_up: batch.max_delay_catching_up.duration(),
-            lanes: Lanes::new(Rules { limits, slots: pubsub.slots as usize, backoff }),
+            lanes: Lanes::new(Rules { limits, slots: pubsub.slots.max(1) as usize, backoff }),
             commands,
             attempts: FuturesUnordered::new(),
             receipts,
@@ -139,21 +139,21 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         let Err(halt) = self.serve().await else { return };
-        let error = explain(&halt, &self.topic.name);
-        // Set before the channel closes: whoever finds it closed finds the reason.
-        self.failure.get_or_init(|| error.clone());
-        self.commands.close();
-        // What is in flight may still arrive, and then it counts.
+        // What is in flight may still arrive, and then it counts; until then the handle waits.
         while let Some((lane, outcome)) = self.attempts.next().await {
             if outcome.is_ok() {
                 self.settle(lane, outcome).ok();
             }
         }
-        self.flushes.clear();
         // Without a receiver nobody wants to know.
         if !self.acknowledged.is_empty() {
             self.receipts.send(Receipt::Published(self.acknowledged)).await.ok();
         }
+        let error = explain(&halt, &self.topic.name);
+        // Set before the channel closes: whoever finds it closed finds the reason.
+        self.failure.get_or_init(|| error.clone());
+        self.commands.close();
+        self.flushes.clear();
         self.receipts.send(Receipt::Failed(error)).await.ok();
     }
 
@@ -201,8 +201,10 @@ impl Task {
             }
         }
         if self.lanes.is_idle() && self.acknowledged.is_empty() {
-            // A flush that nobody waits for any more is over as well.
-            self.flushes.drain(..).for_each(|done| done.send(()).unwrap_or_default());
+            for done in self.flushes.drain(..) {
+                // A flush that nobody waits for any more is over as well.
+                done.send(()).ok();
+            }
         }
         true
     }

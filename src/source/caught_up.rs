@@ -5,7 +5,7 @@ use mongodb::bson::{RawDocument, Timestamp};
 use crate::event::{Batch, Position, token_time};
 
 /// Tells when a stream has passed an operation time, also on an idle or filtered stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CaughtUp {
     target: Timestamp,
 }

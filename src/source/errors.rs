@@ -144,6 +144,6 @@ fn selection_reason(message: &str) -> &str {
         Some((cause, _)) => cause,
         None if message.contains("Type: RsGhost") => "the replica set is not initiated",
         None if message.contains("RsSecondary") => "the replica set has no primary",
-        None => "no server answered in time",
+        None => "none that fits the URI answered in time",
     }
 }

@@ -80,7 +80,10 @@ impl Query {
 
     /// Why the stream does not open at `position`. The code alone does not tell: an aged token and
     /// a pipeline that drops `_id` both give 280.
-    async fn diagnose(&self, fault: Fault, position: Option<&Position>) -> Fault {
+    async fn diagnose(&self, mut fault: Fault, position: Option<&Position>) -> Fault {
+        if fault.error.kind == SourceErrorKind::Privilege {
+            fault.error.message = format!("the user may not open a stream of {}", self.capture);
+        }
         if !fault.is_refusal() {
             return fault;
         }

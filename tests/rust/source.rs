@@ -16,7 +16,7 @@ use mongo_gcp_stream::event::{Batch, Position};
 use mongo_gcp_stream::flow::BackoffPolicy;
 use mongo_gcp_stream::source::{ChangeStream, Source, StartAt};
 use mongo_gcp_stream::telemetry::StreamStatistics;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, Collection, Database};
 use serde_json::{Value, json};
 
@@ -113,10 +113,6 @@ fn operations(events: &[Document]) -> Vec<&str> {
 fn after(event: &Document) -> StartAt {
     let token = RawDocumentBuf::try_from(event.get_document("_id").unwrap()).unwrap();
     StartAt::Position(Position::Token(token))
-}
-
-fn token_data(token: &RawDocument) -> String {
-    token.get_str("_data").unwrap().to_owned()
 }
 
 /// Ids of the cursors that lie idle on `database`.

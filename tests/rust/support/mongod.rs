@@ -1,5 +1,6 @@
 //! A mongod of our own: a temporary folder, a free port, and no survivor.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,14 +11,18 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 use tokio::sync::OnceCell;
 
-/// Runs the server and waits for its own standard input to end, which also happens when the test
-/// process is killed: a static server is never dropped. A line before the end keeps the folder.
+/// Runs the server until its own standard input ends, which also happens when the test process is
+/// killed: a static server is never dropped. A line on it is a signal for the server; after KILL
+/// the folder is kept.
 const WATCH: &str = r#"
 folder=$1; shift
 "$@" </dev/null >/dev/null 2>&1 & server=$!
-read -r keep; kept=$?
-kill -9 $server; wait $server 2>/dev/null
-[ $kept -eq 0 ] || rm -rf "$folder"
+while read -r signal; do
+    kill -$signal $server
+    if [ $signal = KILL ]; then wait $server 2>/dev/null; exit; fi
+done
+kill -9 $server 2>/dev/null; wait $server 2>/dev/null
+rm -rf "$folder"
 "#;
 
 /// How long a server may take to start on a busy machine.
@@ -25,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running mongod.
 pub struct Mongod {
+    binary: String,
     folder: PathBuf,
     port: u16,
     arguments: Vec<String>,
@@ -58,6 +64,13 @@ impl Mongod {
         server
     }
 
+    /// A member of a replica set that does not exist yet.
+    pub async fn uninitiated() -> Self {
+        let server = Self::start(|_| vec!["--replSet".into(), "rs0".into()]);
+        run(&server.options("directConnection=true").await, doc! { "hello": 1 }).await;
+        server
+    }
+
     /// A server without a replica set.
     pub async fn standalone() -> Self {
         let server = Self::start(|_| Vec::new());
@@ -66,23 +79,23 @@ impl Mongod {
     }
 
     fn start(arguments: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        let binary = std::env::var("MONGOD_BIN")
+            .expect("MONGOD_BIN must name a mongod binary; `make test` finds one and sets it");
         let folder = tempfile::Builder::new().prefix("mongod-").tempdir().unwrap().keep();
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         let arguments = arguments(&folder);
         drop(free);
-        let mut server = Self { folder, port, arguments, watch: None };
+        let mut server = Self { binary, folder, port, arguments, watch: None };
         server.spawn();
         server
     }
 
     fn spawn(&mut self) {
-        let mongod = std::env::var("MONGOD_BIN")
-            .expect("MONGOD_BIN must name a mongod binary; `make test` finds one and sets it");
         let child = Command::new("sh")
             .args(["-c", WATCH, "watch"])
             .arg(&self.folder)
-            .arg(mongod)
+            .arg(&self.binary)
             .args(["--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25"])
             .args(["--setParameter", "enableTestCommands=1"])
             .arg("--dbpath")
@@ -99,7 +112,8 @@ impl Mongod {
 
     /// Kills the server as a power failure would, and keeps its files.
     pub fn kill(&mut self) {
-        self.end(b"keep\n");
+        self.signal("KILL");
+        self.end();
     }
 
     /// Starts a killed server again, on the same files and port.
@@ -108,11 +122,24 @@ impl Mongod {
         self.wait_for_primary().await;
     }
 
-    fn end(&mut self, last_words: &[u8]) {
+    /// Stops the server without closing its connections, as a lost network would.
+    pub fn freeze(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&mut self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&mut self, signal: &str) {
+        let input = self.watch.as_mut().and_then(|watch| watch.stdin.as_mut());
+        writeln!(input.expect("the server runs"), "{signal}").unwrap();
+    }
+
+    fn end(&mut self) {
         if let Some(mut watch) = self.watch.take() {
-            if let Some(mut input) = watch.stdin.take() {
-                std::io::Write::write_all(&mut input, last_words).unwrap();
-            }
+            drop(watch.stdin.take());
             watch.wait().unwrap();
         }
     }
@@ -142,6 +169,11 @@ impl Mongod {
     pub async fn client(&self) -> Client {
         Client::with_options(self.options("replicaSet=rs0").await).unwrap()
     }
+
+    /// The same with further options in the URI.
+    pub async fn client_with(&self, query: &str) -> Client {
+        Client::with_options(self.options(&format!("replicaSet=rs0&{query}")).await).unwrap()
+    }
 }
 
 async fn run(options: &ClientOptions, command: Document) {
@@ -151,6 +183,6 @@ async fn run(options: &ClientOptions, command: Document) {
 
 impl Drop for Mongod {
     fn drop(&mut self) {
-        self.end(b"");
+        self.end();
     }
 }

@@ -71,11 +71,11 @@ impl World {
                 let deadline = self.now + Duration::from_millis(if urgent { 5 } else { 100 });
                 self.lanes.accept(vec![message(sequence, order)], deadline);
             }
-            Event::Message(..) => {}
             Event::Outcome(index, fate) if index < self.in_flight.len() => {
                 self.answer(index, fate);
             }
-            Event::Outcome(..) => {}
+            // Held up by a barrier, or an outcome of nothing.
+            Event::Message(..) | Event::Outcome(..) => {}
             Event::Pass(millis) => self.now += Duration::from_millis(millis),
             Event::Flush => self.lanes.flush(),
         }
