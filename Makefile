@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find src -name '*.rs')
+FUZZ := target/tools/bin/cargo-fuzz
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
@@ -20,9 +21,11 @@ test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to en
 	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
 	$(BIN)/python -m pytest -n auto -m "not heavy"
 
-test-heavy: $(VENV)/.extension wheel ## The tests that take minutes: memory, the wheel on its own, fuzzing
+test-heavy: $(VENV)/.extension wheel $(FUZZ) ## The tests that take minutes: memory, the wheel on its own, fuzzing
 	$(BIN)/python -m pytest -m heavy
-	RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH" tests/fuzz/run $(FUZZ_SECONDS)
+	mkdir -p tests/fuzz/corpus
+	RUSTC_BOOTSTRAP=1 $(FUZZ) run --fuzz-dir tests/fuzz write_document \
+		tests/fuzz/corpus tests/fuzz/seeds -- -max_total_time=$(FUZZ_SECONDS)
 
 lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, and the stub against the extension
 	cargo fmt --all --check
@@ -42,6 +45,7 @@ bench: $(VENV)/.extension ## Measure against a plain pymongo loop on this machin
 	$(BIN)/python benches/drain.py
 
 wheel: $(VENV)/.locked ## Build a manylinux wheel into dist/
+	rm -rf dist
 	$(BIN)/maturin build --release --locked --out dist
 
 lock: $(VENV)/.locked ## Pin the newest versions of the Python dependencies in requirements-dev.txt
@@ -58,6 +62,10 @@ $(VENV)/.locked: requirements-dev.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
+
+# RUSTC_BOOTSTRAP above lets the stable compiler take the flags of the sanitizer.
+$(FUZZ):
+	cargo install --quiet --locked --root target/tools --version 0.13.2 cargo-fuzz
 
 # The same dev profile and features of dependencies as `cargo test`: they are compiled once.
 $(VENV)/.extension: $(VENV)/.locked pyproject.toml Cargo.toml Cargo.lock $(RUST_SOURCES)

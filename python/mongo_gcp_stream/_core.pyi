@@ -8,6 +8,15 @@ from typing import Literal, final
 
 from typing_extensions import Self
 
+__all__ = [
+    "Emulator",
+    "Failure",
+    "RunReport",
+    "Runner",
+    "__version__",
+    "to_extended_json",
+]
+
 __version__: str
 
 def to_extended_json(bson: bytes, mode: Literal["relaxed", "canonical"] = "relaxed") -> bytes:

@@ -51,7 +51,7 @@ def test_pubsub_away_for_many_attempts(line: Line, monkeypatch: pytest.MonkeyPat
     """About ten seconds, told by the attempts that failed."""
     line.configure(error_handling={"max_backoff": "2s"})
     line.prepare()
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", line.pubsub.address)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", line.pubsub.grpc_address)
     orders = line.orders()
     runner = Runner(str(line.config))
     codes: list[int] = []
@@ -78,11 +78,11 @@ def test_a_lost_response_makes_a_duplicate(line: Line) -> None:
     line.prepare()
     orders = line.orders()
     orders.write(100)
-    line.pubsub.lose_response(times=3)
+    line.pubsub.fault("lose_response", times=3)
     assert line.catch_up().wait() == 0
     stats = line.pubsub.stats()
-    assert stats.duplicates > 0
-    assert stats.distinct_event_ids == orders.written
+    assert stats["duplicates"] > 0
+    assert stats["distinct_event_ids"] == orders.written
     line.assert_delivered(orders)
 
 
@@ -93,7 +93,7 @@ def test_a_refusal_that_passes(line: Line, code: str) -> None:
     line.prepare()
     orders = line.orders()
     orders.write(100)
-    line.pubsub.refuse(code, times=5)
+    line.pubsub.fault("status", code=code, times=5)
     assert line.catch_up().wait() == 0
     assert line.delivered() == orders.written
     line.assert_delivered(orders)

@@ -58,7 +58,7 @@ def test_a_drain_that_misses_its_deadline(line: Line) -> None:
 def test_the_timeout_of_a_run_until_caught_up(line: Line) -> None:
     line.prepare()
     line.orders().write(10)
-    line.pubsub.delay(3000)
+    line.pubsub.fault("delay", delay_ms=3000, times=-1)
     process = line.catch_up("--timeout", "1s")
     assert process.wait() == ExitCode.TIMED_OUT, process.stderr
 
@@ -82,5 +82,5 @@ def _refused(line: Line) -> Orders:
     line.prepare()
     orders = line.orders()
     orders.write(10)
-    line.pubsub.refuse(times=-1)
+    line.pubsub.fault("status", times=-1)
     return orders

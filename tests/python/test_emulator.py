@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 from google.cloud import pubsub_v1  # type: ignore[import-untyped]
-
 from mongo_gcp_stream.testing import Emulator
 
 if TYPE_CHECKING:

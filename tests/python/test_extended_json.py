@@ -22,7 +22,6 @@ from bson.regex import Regex
 from bson.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mongo_gcp_stream import to_extended_json
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -57,14 +56,14 @@ def test_golden_documents_are_written_to_the_byte(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", golden("invalid_bson.json"))
 def test_golden_faults_are_refused(case: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="^invalid BSON at ") as caught:
+    with pytest.raises(ValueError, match=r"^invalid BSON at ") as caught:
         to_extended_json(bytes.fromhex(case["bson"]))
     assert f" at {case['path'] or 'the top level'}: " in str(caught.value)
 
 
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="mode must be 'relaxed' or 'canonical'"):
-        to_extended_json(bson.encode({}), "strict")
+        to_extended_json(bson.encode({}), "strict")  # type: ignore[arg-type]
 
 
 # A name that starts with a dollar sign may look like a type wrapper.
@@ -100,9 +99,11 @@ leaves = (
 )
 values = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=5)
-    | st.dictionaries(names, inner, max_size=5)
-    | st.builds(Code, st.text(max_size=10), st.dictionaries(names, inner, max_size=3)),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(names, inner, max_size=5)
+        | st.builds(Code, st.text(max_size=10), st.dictionaries(names, inner, max_size=3))
+    ),
     max_leaves=20,
 )
 documents = st.dictionaries(names, values, max_size=8)
@@ -121,7 +122,7 @@ def test_relaxed_form_says_the_same_as_that_of_pymongo(document: dict[str, Any])
         uuid_representation=UuidRepresentation.UNSPECIFIED,
         datetime_conversion=DatetimeConversion.DATETIME_MS,
     )
-    decoded = bson.decode(
+    decoded: dict[str, Any] = bson.decode(
         bson.encode(document),
         bson.CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS),
     )

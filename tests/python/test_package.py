@@ -7,14 +7,12 @@ import pickle
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import bson
 import mongo_gcp_stream
 import pytest
 from mongo_gcp_stream import (
     ConfigError,
     MongoGcpStreamError,
     Runner,
-    to_extended_json,
 )
 
 if TYPE_CHECKING:
@@ -54,19 +52,3 @@ def test_a_wrong_configuration_names_the_key(tmp_path: Path) -> None:
         Runner(str(config))
     assert caught.value.path.startswith("mongodb.connections.main")
     assert caught.value.hint
-
-
-def test_extended_json() -> None:
-    assert to_extended_json(bson.encode({"n": 1})) == b'{"n":1}'
-    canonical = to_extended_json(bson.encode({"n": 1}), "canonical")
-    assert canonical == b'{"n":{"$numberInt":"1"}}'
-
-
-def test_extended_json_of_what_is_no_document() -> None:
-    with pytest.raises(ValueError, match=r"BSON|document|bytes"):
-        to_extended_json(b"\x05\x00\x00\x00")
-
-
-def test_extended_json_in_an_unknown_mode() -> None:
-    with pytest.raises(ValueError, match="relaxed"):
-        to_extended_json(bson.encode({}), "strict")  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ class Line:
     @property
     def env(self) -> dict[str, str]:
         """Environment of the program."""
-        return {"PUBSUB_EMULATOR_HOST": self.pubsub.address}
+        return {"PUBSUB_EMULATOR_HOST": self.pubsub.grpc_address}
 
     def configure(
         self, *, uri: str = "", source: Mapping[str, Any] | None = None, **sections: Any
@@ -54,10 +54,11 @@ class Line:
 
         Args:
             uri: Connection string, that of the mongod by default.
-            source: Keys of the source `orders`.
+            source: Keys of the source `orders`; `None` leaves one out.
             sections: Top-level sections; their keys go over the ones that are there.
         """
-        orders = {"database": self.database, "collection": "orders", **(source or {})}
+        keys = {"database": self.database, "collection": "orders", **(source or {})}
+        orders = {key: value for key, value in keys.items() if value is not None}
         config: dict[str, dict[str, Any]] = {
             "mongodb": {
                 "connections": {
@@ -98,7 +99,7 @@ class Line:
 
     def delivered(self) -> int:
         """Count the deliveries so far, repetitions included."""
-        return self.pubsub.stats().messages
+        return self.pubsub.stats()["messages"]
 
     def assert_delivered(self, orders: Orders) -> None:
         """Assert that every write has come, in order for each document, and nothing else."""

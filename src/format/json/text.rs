@@ -1,36 +1,37 @@
-//! Text from BSON to JSON: sixteen bytes at a time as long as nothing needs an escape.
+//! Text from BSON to JSON: eight bytes at a time as long as nothing needs an escape.
 
 use super::error::{DecodeError, DecodeErrorKind};
 
-const CHUNK: usize = 16;
-const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+const WORD: usize = 8;
+const ONES: u64 = u64::from_ne_bytes([0x01; WORD]);
+const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; WORD]);
 
 /// Writes a quote and the text from `at` up to the first byte that cannot be copied as it is, and
 /// returns where that is: a control character (the terminating zero of all BSON text among them), a
 /// quote, a backslash or a byte outside ASCII. The end of `bson` counts as a zero byte.
 ///
-/// There is always a byte before the text (a type, a length, a terminator): in the first chunk the
+/// There is always a byte before the text (a type, a length, a terminator): in the first word the
 /// quote takes its place, so that a short text and its quote are one copy.
 #[inline]
 pub(super) fn open_quoted(bson: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
     let mut start = at - 1;
-    let mut chunk = chunk_at(bson, start);
-    // Nothing special, for the search; then what it is replaced by.
-    chunk[0] = b'_';
-    let mut plain = first_special(chunk);
-    chunk[0] = b'"';
+    let tail = word_at(bson, start) & !0xff;
+    // The search sees a byte that is not special.
+    let mut stops = specials(tail | u64::from(b'_'));
+    let mut word = tail | u64::from(b'"');
     loop {
-        // The whole chunk is stored and the surplus dropped: a copy of constant size is a single
-        // instruction, one of variable size a call.
-        out.extend_from_slice(&chunk);
-        if plain < CHUNK {
-            out.truncate(out.len() - (CHUNK - plain));
+        // The whole word is stored and the surplus dropped: a copy of constant size is a single
+        // instruction, one of variable size a call. The word stays in a register: changed or
+        // tested by bytes in memory, each text would wait for its own stores.
+        out.extend_from_slice(&word.to_le_bytes());
+        if stops != 0 {
+            let plain = first_byte(stops);
+            out.truncate(out.len() - (WORD - plain));
             return start + plain;
         }
-        start += CHUNK;
-        chunk = chunk_at(bson, start);
-        plain = first_special(chunk);
+        start += WORD;
+        word = word_at(bson, start);
+        stops = specials(word);
     }
 }
 
@@ -53,18 +54,18 @@ pub(super) fn write_escaped(text: &[u8], out: &mut Vec<u8>) -> Result<(), Box<De
 
 /// Number of leading bytes of UTF-8 text that JSON takes as they are.
 fn plain_length(text: &[u8]) -> usize {
+    let mut words = text.chunks_exact(WORD);
     let mut length = 0;
-    for chunk in text.chunks(CHUNK) {
-        let plain = match chunk.try_into() {
-            Ok(chunk) => first_escape(chunk),
-            Err(_) => chunk.iter().position(|&byte| needs_escape(byte)).unwrap_or(chunk.len()),
-        };
-        length += plain;
-        if plain < chunk.len() {
-            break;
+    for word in &mut words {
+        let word = word_at(word, 0);
+        let stops = escapes(word) & !word & HIGH_BITS;
+        if stops != 0 {
+            return length + first_byte(stops);
         }
+        length += WORD;
     }
-    length
+    let tail = words.remainder();
+    length + tail.iter().position(|&byte| needs_escape(byte)).unwrap_or(tail.len())
 }
 
 fn needs_escape(byte: u8) -> bool {
@@ -89,41 +90,25 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// The sixteen bytes from `at`; bytes beyond the end are zero.
+/// The eight bytes from `at`, the first one lowest; bytes beyond the end are zero.
 #[inline]
-fn chunk_at(bytes: &[u8], at: usize) -> [u8; CHUNK] {
-    match bytes.get(at..at + CHUNK) {
-        Some(chunk) => chunk.try_into().unwrap_or_default(),
-        None => last_chunk(bytes, at),
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..at + WORD) {
+        Some(word) => u64::from_le_bytes(word.try_into().unwrap_or_default()),
+        None => last_word(bytes, at),
     }
 }
 
 #[cold]
-fn last_chunk(bytes: &[u8], at: usize) -> [u8; CHUNK] {
+fn last_word(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
-    let mut chunk = [0; CHUNK];
-    chunk[..rest.len()].copy_from_slice(rest);
-    chunk
+    rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
-/// Index of the first byte that needs an escape or is not ASCII; `CHUNK` if none.
+/// The high bit of every byte that needs an escape or is not ASCII; the lowest is right.
 #[inline]
-fn first_special(chunk: [u8; CHUNK]) -> usize {
-    let [low, high] = words(chunk);
-    first_mark((escapes(low) | low) & HIGH_BITS, (escapes(high) | high) & HIGH_BITS)
-}
-
-/// Index of the first byte that needs an escape; `CHUNK` if none.
-#[inline]
-fn first_escape(chunk: [u8; CHUNK]) -> usize {
-    let [low, high] = words(chunk);
-    first_mark(escapes(low) & !low & HIGH_BITS, escapes(high) & !high & HIGH_BITS)
-}
-
-/// Both halves, the first byte of each lowest.
-#[inline]
-fn words(chunk: [u8; CHUNK]) -> [u64; 2] {
-    [0, 8].map(|at| u64::from_le_bytes(chunk[at..].first_chunk().copied().unwrap_or_default()))
+fn specials(word: u64) -> u64 {
+    (escapes(word) | word) & HIGH_BITS
 }
 
 /// Sets the high bit of every ASCII byte that needs an escape in JSON: below 0x20, a quote or a
@@ -140,8 +125,8 @@ fn escapes(word: u64) -> u64 {
     control | quote | backslash
 }
 
+/// Index of the byte that the lowest mark is in.
 #[inline]
-fn first_mark(low: u64, high: u64) -> usize {
-    let bits = if low == 0 { 64 + high.trailing_zeros() } else { low.trailing_zeros() };
-    bits as usize / 8
+fn first_byte(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
 }
