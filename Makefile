@@ -69,5 +69,5 @@ $(FUZZ):
 
 # The same dev profile and features of dependencies as `cargo test`: they are compiled once.
 $(VENV)/.extension: $(VENV)/.locked pyproject.toml Cargo.toml Cargo.lock $(RUST_SOURCES)
-	$(BIN)/maturin develop --locked
+	$(BIN)/maturin develop --locked --features python,one-build
 	touch $@
