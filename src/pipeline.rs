@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mongodb::bson::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointStore, Committer, Identity, Tracker};
 use crate::error::Error;
-use crate::event::Receipt;
+use crate::event::{Position, Receipt};
 use crate::flow::{Budget, Ledger};
 use crate::sink::Sink;
 use crate::source::{CaughtUp, Source, StartAt};
@@ -72,20 +73,13 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         stop: CancellationToken,
         options: RunOptions,
     ) -> Result<Ended, Error> {
-        let cluster = self.source.connect().await?;
-        self.identity.replica_set = cluster.replica_set;
-        let taken =
-            checkpoint::take_over(&*self.store, &self.identity, options.accept_lane_change).await?;
-        let opening =
-            self.source.open(taken.position.map_or(self.start, StartAt::Position)).await?;
-        // Stored before the first event is published: a crash or an idle run loses nothing.
-        self.store
-            .store(&Checkpoint::new(self.identity.clone(), taken.epoch, 0, opening.clone()))
-            .await?;
-
-        let ledger = Ledger::new(Tracker::new(opening), self.budget, self.statistics);
-        let mut committer = Committer::new(self.store, self.identity, taken.epoch, self.intervals);
-        let mut target = options.until_caught_up.then(|| CaughtUp::new(cluster.operation_time));
+        let begun = tokio::select! {
+            begun = self.begin(options.accept_lane_change) => begun?,
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+        };
+        let ledger = Ledger::new(Tracker::new(begun.opening), self.budget, self.statistics);
+        let mut committer = Committer::new(self.store, self.identity, begun.epoch, self.intervals);
+        let mut target = options.until_caught_up.then(|| CaughtUp::new(begun.operation_time));
 
         let mut ended = tokio::select! {
             ended = read(&mut self.source, &self.transform, &mut self.sink, &ledger, &mut target) => ended,
@@ -100,9 +94,30 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             failure = ledger.receive(&mut self.receipts) => { ended = ended.and(Err(failure)); true }
         };
         ledger.settle(&mut self.receipts);
-        committer.finish(ledger.committable()).await?;
-        if drained { ended } else { ended.map(|_| Ended::DrainTimedOut) }
+        let stored = committer.finish(ledger.committable()).await;
+        let ended = if drained { ended } else { ended.map(|_| Ended::DrainTimedOut) };
+        ended.and_then(|ended| stored.map(|()| ended).map_err(Error::from))
     }
+
+    /// Connects, takes over the checkpoint, opens the stream and stores the position it opened at:
+    /// before the first event is published, so that a crash or an idle run loses nothing.
+    async fn begin(&mut self, accept_lane_change: bool) -> Result<Begun, Error> {
+        let cluster = self.source.connect().await?;
+        self.identity.replica_set = cluster.replica_set;
+        let taken = checkpoint::take_over(&*self.store, &self.identity, accept_lane_change).await?;
+        let start = taken.position.map_or(self.start.clone(), StartAt::Position);
+        let opening = self.source.open(start).await?;
+        let checkpoint = Checkpoint::new(self.identity.clone(), taken.epoch, 0, opening.clone());
+        self.store.store(&checkpoint).await?;
+        Ok(Begun { opening, epoch: taken.epoch, operation_time: cluster.operation_time })
+    }
+}
+
+/// Where and when a line began.
+struct Begun {
+    opening: Position,
+    epoch: u64,
+    operation_time: Timestamp,
 }
 
 /// Reads, transforms and publishes, batch after batch, until the target is reached.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -122,7 +123,13 @@ impl Files {
     }
 
     fn write(&self, json: &[u8]) -> io::Result<()> {
-        let mut file = File::create(&self.temporary)?;
+        // A token holds the document's `_id` in plain hex: for this user's eyes only.
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&self.temporary)?;
         file.write_all(json)?;
         file.sync_all()?;
         fs::rename(&self.temporary, &self.checkpoint)?;
