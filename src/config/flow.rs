@@ -11,7 +11,9 @@ use super::ByteSize;
 pub struct FlowConfig {
     /// Bytes of BSON read and not yet acknowledged. A bare number is in bytes. Default: `32MB`.
     pub bytes_in_flight: ByteSize,
-    /// Number of events read and not yet covered by the position: bounds what a crash replays.
+    /// Number of events read and not yet covered by the position in memory, which is stored every
+    /// `checkpoint.interval`: a crash replays at most these, and what was published since the
+    /// position was last stored.
     /// Default: `50000`.
     #[schemars(range(min = 1))]
     pub events_in_flight: u32,

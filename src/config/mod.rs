@@ -6,6 +6,7 @@
 //! cannot tell ([`Config::validate`]). No error shows a secret.
 
 mod checkpoint;
+mod endpoint;
 mod flow;
 mod gcp;
 mod mongodb;
@@ -28,6 +29,7 @@ mod validate;
 mod yaml;
 
 pub use checkpoint::{CheckpointConfig, StoreKind};
+pub use endpoint::Endpoint;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
 pub use load::{Environment, Loaded, from_value, from_yaml, load};

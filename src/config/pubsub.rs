@@ -14,7 +14,8 @@ pub struct PubSubConfig {
     /// Topics by the key that sources name them with. At least one.
     pub topics: BTreeMap<String, TopicConfig>,
     /// Endpoint instead of the service's own or that of `gcp.region`, such as
-    /// `https://europe-west1-pubsub.googleapis.com`. `PUBSUB_EMULATOR_HOST` goes before it.
+    /// `https://europe-west1-pubsub.googleapis.com`; `http://` for this machine only.
+    /// `PUBSUB_EMULATOR_HOST` goes before it.
     /// Default: none.
     #[schemars(example = &"https://europe-west1-pubsub.googleapis.com")]
     pub endpoint: Option<String>,

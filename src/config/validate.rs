@@ -1,8 +1,8 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
 use super::{
-    BatchConfig, CheckpointConfig, Config, ConnectionConfig, PubSubConfig, SourceConfig, Startup,
-    StoreKind,
+    BatchConfig, CheckpointConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig,
+    Startup, StoreKind,
 };
 use crate::error::ConfigError;
 
@@ -160,9 +160,7 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
              - . _ ~ + %, the first a letter, not beginning with `goog`",
         )?;
     }
-    let endpoint = pubsub.endpoint.as_deref().unwrap_or("https://default");
-    let scheme = endpoint.starts_with("https://") || endpoint.starts_with("http://");
-    expect(scheme, "pubsub.endpoint", "expected `https://…` or `http://…`")?;
+    pubsub.endpoint.as_deref().map(Endpoint::parse).transpose()?;
     for (index, attribute) in pubsub.attributes.iter().enumerate() {
         let path = format!("pubsub.attributes[{index}]");
         expect(!pubsub.attributes[..index].contains(attribute), &path, "is there twice")?;

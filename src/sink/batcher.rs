@@ -1,6 +1,7 @@
 //! Cuts the messages that wait in a lane into requests.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -36,6 +37,20 @@ pub struct Batch {
     pub messages: Vec<Message>,
     /// Bytes of their fields in the request, without the topic's.
     pub bytes: usize,
+}
+
+impl Batch {
+    /// The part before the message `sequence`; `None` when there is none.
+    #[must_use]
+    pub fn before(self: &Arc<Self>, sequence: u64) -> Option<Arc<Self>> {
+        let keep = self.messages.partition_point(|message| message.sequence < sequence);
+        if keep == self.messages.len() {
+            return Some(Arc::clone(self));
+        }
+        let messages = self.messages[..keep].to_vec();
+        let bytes = messages.iter().map(|message| field_bytes(message.body.len())).sum();
+        (keep > 0).then(|| Arc::new(Self { messages, bytes }))
+    }
 }
 
 /// What lies at the front of a queue.
@@ -90,6 +105,18 @@ impl Queue {
         self.bytes += batch.bytes;
         let deadline = self.deadline().map_or(now, |first| first.min(now));
         self.deadlines.push_front((batch.messages.len(), deadline));
+    }
+
+    /// Drops the message `sequence` and all behind it; what is left is to be sent at once.
+    pub fn keep_before(&mut self, sequence: u64, now: Instant) {
+        let keep = self.messages.partition_point(|message| message.sequence < sequence);
+        for message in self.messages.drain(keep..) {
+            self.bytes -= field_bytes(message.body.len());
+        }
+        self.deadlines.clear();
+        if keep > 0 {
+            self.deadlines.push_back((keep, now));
+        }
     }
 
     /// By when the front wants to be sent; `None` when nothing waits.
@@ -205,6 +232,26 @@ mod tests {
         assert_eq!(sequences(&batch(queue.cut(&limits, 2))), [1, 2]);
         assert_eq!(sequences(&batch(queue.cut(&limits, 2))), [3]);
         assert_eq!(queue.deadline(), None);
+    }
+
+    #[test]
+    fn what_is_kept_before_a_message_is_sent_at_once() {
+        let limits = Limits { messages: 3, bytes: 1000, overhead: 0 };
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for sequence in [2, 4, 6, 8, 10] {
+            queue.push(message(sequence, 5), now + Duration::from_secs(sequence));
+        }
+        queue.keep_before(9, now);
+        assert_eq!(queue.deadline(), Some(now));
+        let first = Arc::new(batch(queue.cut(&limits, 3)));
+        assert_eq!(sequences(&first.before(6).unwrap()), [2, 4]);
+        assert_eq!(first.before(6).unwrap().bytes, 2 * field_bytes(5));
+        assert!(Arc::ptr_eq(&first.before(7).unwrap(), &first));
+        assert!(first.before(2).is_none());
+        assert_eq!((queue.bytes, queue.deadline()), (field_bytes(5), Some(now)));
+        queue.keep_before(8, now);
+        assert_eq!((queue.bytes, queue.deadline()), (0, None));
     }
 
     proptest! {

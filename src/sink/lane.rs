@@ -75,7 +75,8 @@ pub struct Lane {
     /// When the timer that counts fires, while `Waiting` or `BackingOff`. Older entries of the
     /// timer heap with another time are void.
     pub wake: Option<Instant>,
-    /// The request that has been sent and is not acknowledged. It is sent again as it is.
+    /// The request that has been sent and is not acknowledged. It is sent again as it is, or what
+    /// [`Lane::keep_before`] has left of it.
     pub batch: Option<Arc<Batch>>,
     /// Failures in a row.
     pub backoff: Option<Backoff>,
@@ -97,6 +98,20 @@ impl Lane {
             backoff: None,
             renewed: false,
             suspects: 0,
+        }
+    }
+
+    /// True when it holds nothing any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_none() && self.queue.deadline().is_none()
+    }
+
+    /// Drops the message `sequence` and all behind it, save for a request in flight.
+    pub fn keep_before(&mut self, sequence: u64, now: Instant) {
+        self.queue.keep_before(sequence, now);
+        if self.phase != Phase::InFlight {
+            self.batch = self.batch.take().and_then(|batch| batch.before(sequence));
         }
     }
 

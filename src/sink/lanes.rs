@@ -2,7 +2,8 @@
 //!
 //! A lane is always in one [`Phase`]: it *waits* for a full request or its deadline, is *due* and
 //! queues for a slot, has its request *in flight*, or *backs off* before it sends the same request
-//! again. It exists only while it holds a message.
+//! again. It exists only while it holds a message. What happens when a message is refused for good
+//! is told in `refusal`.
 //!
 //! Nothing here limits how much waits: that is bounded upstream by [`crate::flow::Budget`], whose
 //! bytes and events are given back at the receipt.
@@ -21,6 +22,8 @@ use super::lane::{Lane, LaneHasher, LaneId, Phase};
 use crate::error::PublishErrorKind;
 use crate::event::{Lane as Order, Message};
 use crate::flow::BackoffPolicy;
+
+mod refusal;
 
 /// A request that may be sent now.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub enum Settled {
         /// Why: see [`Failure::reason`].
         reason: String,
     },
+    /// Nothing of the batch is sent again: it is refused for good, or comes after what is.
+    Dropped,
     /// Nothing more may be sent.
     Halted(Halt),
 }
@@ -94,6 +99,8 @@ pub struct Lanes {
     /// A barrier, or what comes after one, with its deadline.
     held: Option<(vec::IntoIter<Message>, Instant)>,
     unordered: u32,
+    /// The first message that is refused for good: everything ends before it.
+    refused: Option<(u64, Halt)>,
 }
 
 impl Lanes {
@@ -110,13 +117,15 @@ impl Lanes {
             flushing: false,
             held: None,
             unordered: 0,
+            refused: None,
         }
     }
 
-    /// False while a barrier holds up what comes after it: no further [`Lanes::accept`] then.
+    /// False while a barrier holds up what comes after it, and once a message is refused for good:
+    /// no further [`Lanes::accept`] then.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.held.is_none()
+        self.held.is_none() && self.refused.is_none()
     }
 
     /// True when nothing waits and nothing is in flight.
@@ -127,7 +136,7 @@ impl Lanes {
 
     /// Takes messages over, in order, that want to be sent by `deadline`.
     pub fn accept(&mut self, messages: Vec<Message>, deadline: Instant) {
-        debug_assert!(self.has_room(), "a barrier waits");
+        debug_assert!(self.has_room(), "a barrier waits, or a message is refused");
         self.feed(messages.into_iter(), deadline);
     }
 
@@ -150,31 +159,32 @@ impl Lanes {
     /// The next request for which there is a slot.
     ///
     /// # Errors
-    /// A message that is too large to be ever sent, at the front of its lane.
+    /// A message is refused for good, and all that precede it have been published.
     pub fn next_request(&mut self, now: Instant) -> Result<Option<Request>, Halt> {
         if self.in_flight >= self.rules.slots {
             return Ok(None);
         }
         self.expire(now);
-        let Some(id) = self.due.pop_front() else { return Ok(None) };
-        let lane = self.lanes.get_mut(&id).expect("a due lane exists");
-        let retry = lane.batch.is_some();
-        let batch = match &lane.batch {
-            Some(batch) => Arc::clone(batch),
-            None => match lane.queue.cut(&self.rules.limits, lane.most()) {
-                Cut::Batch(batch) => Arc::clone(lane.batch.insert(Arc::new(batch))),
-                Cut::TooLarge { sequence, bytes } => {
-                    return Err(Halt {
-                        kind: PublishErrorKind::TooLarge,
-                        reason: "over Pub/Sub's limit".to_owned(),
-                        culprit: Some((sequence, bytes)),
-                    });
-                }
-            },
-        };
-        lane.phase = Phase::InFlight;
-        self.in_flight += 1;
-        Ok(Some(Request { lane: id, batch, retry }))
+        while let Some(id) = self.due.pop_front() {
+            // It is gone if all it held was dropped.
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let retry = lane.batch.is_some();
+            let batch = match &lane.batch {
+                Some(batch) => Arc::clone(batch),
+                None => match lane.queue.cut(&self.rules.limits, lane.most()) {
+                    Cut::Batch(batch) => Arc::clone(lane.batch.insert(Arc::new(batch))),
+                    Cut::TooLarge { sequence, bytes } => {
+                        let reason = "over Pub/Sub's limit".to_owned();
+                        self.refuse(PublishErrorKind::TooLarge, reason, (sequence, bytes), now);
+                        continue;
+                    }
+                },
+            };
+            lane.phase = Phase::InFlight;
+            self.in_flight += 1;
+            return Ok(Some(Request { lane: id, batch, retry }));
+        }
+        self.end_of_refusal().map_or(Ok(None), Err)
     }
 
     /// When to call [`Lanes::next_request`] again, if nothing happens before.
@@ -193,20 +203,27 @@ impl Lanes {
     /// When none is.
     pub fn settle(&mut self, id: LaneId, outcome: Result<(), Failure>, now: Instant) -> Settled {
         self.in_flight -= 1;
-        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
-        debug_assert_eq!(lane.phase, Phase::InFlight);
         match outcome {
             Ok(()) => self.published(id, now),
-            Err(failure) => match failure.fate {
-                Fate::Retry => self.back_off(id, failure.reason, now),
-                Fate::Renew if !lane.renewed => {
-                    lane.renewed = true;
-                    self.again(id, failure.reason)
-                }
-                Fate::Renew => halted(PublishErrorKind::Auth, failure.reason, None),
-                Fate::Isolate | Fate::Shrink => self.split(id, failure, now),
-                Fate::Stop(kind) => halted(kind, failure.reason, None),
+            Err(failure) => match self.failed(id, failure, now) {
+                Settled::Again { .. } if !self.keep_wanted(id, now) => Settled::Dropped,
+                settled => settled,
             },
+        }
+    }
+
+    fn failed(&mut self, id: LaneId, failure: Failure, now: Instant) -> Settled {
+        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
+        debug_assert_eq!(lane.phase, Phase::InFlight);
+        match failure.fate {
+            Fate::Retry => self.back_off(id, failure.reason, now),
+            Fate::Renew if !lane.renewed => {
+                lane.renewed = true;
+                self.again(id, failure.reason)
+            }
+            Fate::Renew => halted(PublishErrorKind::Auth, failure.reason),
+            Fate::Isolate | Fate::Shrink => self.split(id, failure, now),
+            Fate::Stop(kind) => halted(kind, failure.reason),
         }
     }
 
@@ -355,7 +372,8 @@ impl Lanes {
                 _ => PublishErrorKind::Rejected,
             };
             let culprit = (message.sequence, overhead + batch.bytes);
-            return halted(kind, failure.reason, Some(culprit));
+            self.refuse(kind, failure.reason, culprit, now);
+            return Settled::Dropped;
         }
         if failure.fate == Fate::Shrink {
             // The receiver takes no more from the other lanes either.
@@ -369,8 +387,8 @@ impl Lanes {
     }
 }
 
-fn halted(kind: PublishErrorKind, reason: String, culprit: Option<(u64, usize)>) -> Settled {
-    Settled::Halted(Halt { kind, reason, culprit })
+fn halted(kind: PublishErrorKind, reason: String) -> Settled {
+    Settled::Halted(Halt { kind, reason, culprit: None })
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ impl PubSubSink {
     ///
     /// A request that succeeds gives one [`Receipt::Published`] (several share one while
     /// `receipts` is full); what cannot be waited out gives one [`Receipt::Failed`], the last.
+    /// When a message is refused for good, all that precede it are published first; until then
+    /// `publish` and `flush` wait.
     #[must_use]
     pub fn start(
         connection: &Connection,
@@ -140,6 +142,7 @@ impl Task {
     async fn run(mut self) {
         let Err(halt) = self.serve().await else { return };
         // What is in flight may still arrive, and then it counts; until then the handle waits.
+        // After a refused message nothing is in flight any more.
         while let Some((lane, outcome)) = self.attempts.next().await {
             if outcome.is_ok() {
                 self.settle(lane, outcome).ok();
@@ -251,6 +254,7 @@ impl Task {
             Settled::Again { attempts, first: false, reason } => {
                 tracing::debug!(topic, ?lane, attempts, reason, "publishing failed, trying again");
             }
+            Settled::Dropped => {}
             Settled::Halted(halt) => return Err(halt),
         }
         Ok(())

@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
 use http::uri::PathAndQuery;
 use tonic::Request;
 use tonic::client::Grpc;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig};
 
 use super::batcher::Batch;
 use super::codec::{PublishCodec, PublishFrame, topic_field};
 use super::codes::{Failure, Fate};
 use super::credentials::Credentials;
-use crate::config::{GcpConfig, PubSubConfig};
-use crate::error::{PublishError, PublishErrorKind};
+use crate::config::{Endpoint, GcpConfig, PubSubConfig};
+use crate::error::{ConfigError, Error, PublishError, PublishErrorKind};
 
 const PUBLISH: &str = "/google.pubsub.v1.Publisher/Publish";
 /// What Google's own clients use (`grpc.keepalive_time_ms` of the generated Python publisher).
@@ -67,31 +66,23 @@ fn percent_encoded(text: &str) -> String {
     })
 }
 
-/// Where requests go.
-#[derive(Debug, PartialEq, Eq)]
-enum Target {
-    /// In the clear and without credentials: an emulator.
-    Plain(String),
-    /// Over TLS, with credentials.
-    Secure(String),
-}
-
 impl Connection {
     /// Prepares the connection; it is made with the first request, and made again whenever it
     /// breaks. In this order it goes to `PUBSUB_EMULATOR_HOST`, to `pubsub.endpoint`, to the
     /// endpoint of `gcp.region`, to the service's own. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// `Auth` when there are no credentials, `Unavailable` when the endpoint is no usable address.
-    pub fn open(gcp: &GcpConfig, pubsub: &PubSubConfig) -> Result<Self, PublishError> {
+    /// [`Error::Config`] for an unusable `pubsub.endpoint`; [`Error::Publish`], `Auth` when there
+    /// are no credentials, `Unavailable` when `PUBSUB_EMULATOR_HOST` is no address.
+    pub fn open(gcp: &GcpConfig, pubsub: &PubSubConfig) -> Result<Self, Error> {
         let emulator = std::env::var("PUBSUB_EMULATOR_HOST").ok().filter(|host| !host.is_empty());
-        match target(emulator.as_deref(), pubsub.endpoint.as_deref(), gcp.region.as_deref())? {
-            Target::Plain(uri) => {
-                Ok(Self { channel: endpoint(&uri)?.connect_lazy(), credentials: None })
+        match endpoint(emulator.as_deref(), pubsub.endpoint.as_deref(), gcp.region.as_deref())? {
+            Endpoint::Plain(uri) => {
+                Ok(Self { channel: transport(&uri)?.connect_lazy(), credentials: None })
             }
-            Target::Secure(uri) => {
+            Endpoint::Secure(uri) => {
                 let tls = ClientTlsConfig::new().with_native_roots().timeout(CONNECT_TIMEOUT);
-                let channel = endpoint(&uri)?
+                let channel = transport(&uri)?
                     .tls_config(tls)
                     .map_err(|error| unusable(&uri, &root_cause(&error)))?
                     .connect_lazy();
@@ -148,8 +139,8 @@ impl Connection {
     }
 }
 
-fn endpoint(uri: &str) -> Result<Endpoint, PublishError> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())
+fn transport(uri: &str) -> Result<tonic::transport::Endpoint, PublishError> {
+    let endpoint = tonic::transport::Endpoint::from_shared(uri.to_owned())
         .and_then(|endpoint| {
             endpoint.user_agent(concat!("mongo-gcp-stream/", env!("CARGO_PKG_VERSION")))
         })
@@ -161,39 +152,23 @@ fn endpoint(uri: &str) -> Result<Endpoint, PublishError> {
         .keep_alive_while_idle(true))
 }
 
-fn target(
+fn endpoint(
     emulator: Option<&str>,
     configured: Option<&str>,
     region: Option<&str>,
-) -> Result<Target, PublishError> {
+) -> Result<Endpoint, ConfigError> {
     if let Some(host) = emulator {
         let host = host.trim_start_matches("http://").trim_end_matches('/');
-        return Ok(Target::Plain(format!("http://{host}")));
+        return Ok(Endpoint::Plain(format!("http://{host}")));
     }
-    let Some(configured) = configured else {
-        let host = region.map_or_else(
-            || "pubsub.googleapis.com".to_owned(),
-            |region| format!("{region}-pubsub.googleapis.com"),
-        );
-        return Ok(Target::Secure(format!("https://{host}")));
-    };
-    let uri = if configured.contains("://") {
-        configured.to_owned()
-    } else {
-        format!("https://{configured}")
-    };
-    let parsed: Uri = uri.parse().map_err(|_| unusable(configured, "it is no address"))?;
-    match parsed.scheme_str() {
-        Some("https") => Ok(Target::Secure(uri)),
-        Some("http") if parsed.host().is_some_and(is_loopback) => Ok(Target::Plain(uri)),
-        Some("http") => Err(unusable(configured, "`http` is for this machine only, use `https`")),
-        _ => Err(unusable(configured, "it begins neither with `https` nor with `http`")),
+    if let Some(configured) = configured {
+        return Endpoint::parse(configured);
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    let host = region.map_or_else(
+        || "pubsub.googleapis.com".to_owned(),
+        |region| format!("{region}-pubsub.googleapis.com"),
+    );
+    Ok(Endpoint::Secure(format!("https://{host}")))
 }
 
 fn unusable(endpoint: &str, reason: &str) -> PublishError {
@@ -217,28 +192,28 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    fn plain(uri: &str) -> Target {
-        Target::Plain(uri.into())
+    fn plain(uri: &str) -> Endpoint {
+        Endpoint::Plain(uri.into())
     }
 
-    fn secure(uri: &str) -> Target {
-        Target::Secure(uri.into())
+    fn secure(uri: &str) -> Endpoint {
+        Endpoint::Secure(uri.into())
     }
 
     #[test]
     fn the_emulator_goes_before_all_else() {
         for host in ["localhost:8085", "http://localhost:8085", "http://localhost:8085/"] {
-            let target = target(Some(host), Some("https://other"), Some("europe-west1"));
-            assert_eq!(target, Ok(plain("http://localhost:8085")));
+            let given = endpoint(Some(host), Some("https://other"), Some("europe-west1"));
+            assert_eq!(given, Ok(plain("http://localhost:8085")));
         }
     }
 
     #[test]
     fn the_endpoint_is_that_of_the_configuration_or_the_region_or_the_service() {
-        let given = |endpoint, region| target(None, endpoint, region).unwrap();
+        let given = |configured, region| endpoint(None, configured, region).unwrap();
         let region = Some("europe-west1");
         assert_eq!(given(Some("https://x.test"), region), secure("https://x.test"));
-        assert_eq!(given(Some("x.test:443"), region), secure("https://x.test:443"));
+        assert_eq!(given(Some("https://x.test:443"), None), secure("https://x.test:443"));
         assert_eq!(given(None, region), secure("https://europe-west1-pubsub.googleapis.com"));
         assert_eq!(given(None, None), secure("https://pubsub.googleapis.com"));
     }
@@ -246,11 +221,11 @@ mod tests {
     #[test]
     fn only_this_machine_is_spoken_to_in_the_clear() {
         for uri in ["http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"] {
-            assert_eq!(target(None, Some(uri), None), Ok(plain(uri)));
+            assert_eq!(endpoint(None, Some(uri), None), Ok(plain(uri)));
         }
         for uri in ["http://pubsub.googleapis.com", "http://10.0.0.1:1", "ftp://localhost", "a b"] {
-            let error = target(None, Some(uri), None).unwrap_err();
-            assert_eq!(error.kind, PublishErrorKind::Unavailable, "{uri}");
+            let error = endpoint(None, Some(uri), None).unwrap_err();
+            assert_eq!(error.path, "pubsub.endpoint", "{uri}");
         }
     }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::*;
 
 mod properties;
+mod refusal;
 
 fn message(sequence: u64, lane: Order) -> Message {
     Message { sequence, lane, body: Bytes::from_static(&[0; 8]) }
@@ -201,7 +202,7 @@ fn drive(
         let outcome = refuse(&request.batch).map_or(Ok(()), failure);
         match lanes.settle(request.lane, outcome, now) {
             Settled::Published { batch, .. } => published.extend(sequences(&batch)),
-            Settled::Again { .. } => {}
+            Settled::Again { .. } | Settled::Dropped => {}
             Settled::Halted(halt) => return (published, Some(halt)),
         }
     }

@@ -191,10 +191,18 @@ fn the_sections_of_the_sink() {
         );
     }
     sink("  batch: {request_timeout: 0}", "pubsub.batch.request_timeout: must be more than 0");
-    sink(
-        "  endpoint: pubsub.googleapis.com",
-        "pubsub.endpoint: expected `https://…` or `http://…`",
-    );
+    for endpoint in ["pubsub.googleapis.com", "https://", "https://a b", "ftp://localhost"] {
+        sink(
+            &format!("  endpoint: {endpoint}"),
+            "pubsub.endpoint: expected `https://…` or `http://…`",
+        );
+    }
+    for endpoint in ["http://pubsub.googleapis.com", "http://10.0.0.1:8085"] {
+        sink(
+            &format!("  endpoint: {endpoint}"),
+            "pubsub.endpoint: `http://…` is for this machine only: expected `https://…`",
+        );
+    }
     sink("  attributes: [event_id, operation, event_id]", "pubsub.attributes[2]: is there twice");
     sink(
         "  ordering: lane",

@@ -185,6 +185,7 @@ pub struct Rig {
     pub sink: PubSubSink,
     pub receipts: mpsc::Receiver<Receipt>,
     pub statistics: Arc<StreamStatistics>,
+    connection: Connection,
 }
 
 impl Rig {
@@ -192,13 +193,22 @@ impl Rig {
         let gcp: GcpConfig = serde_json::from_str(r#"{"project_id": "p"}"#).unwrap();
         let pubsub = config(port, setup);
         let connection = Connection::open(&gcp, &pubsub).unwrap();
+        Self::over(connection, &pubsub)
+    }
+
+    /// Another sink over the same connection.
+    pub fn beside(&self) -> Self {
+        Self::over(self.connection.clone(), &config(0, &Setup::default()))
+    }
+
+    fn over(connection: Connection, pubsub: &PubSubConfig) -> Self {
         let (sender, receipts) = mpsc::channel(64);
         let statistics = Arc::new(StreamStatistics::default());
         let backoff = BackoffPolicy::new(1.0, Duration::from_millis(2));
         let topic = TOPIC.to_owned();
         let sink =
-            PubSubSink::start(&connection, topic, &pubsub, backoff, sender, statistics.clone());
-        Self { sink, receipts, statistics }
+            PubSubSink::start(&connection, topic, pubsub, backoff, sender, statistics.clone());
+        Self { sink, receipts, statistics, connection }
     }
 
     /// The sequence numbers of the next receipt, sorted.

@@ -94,7 +94,7 @@ async fn keys_keep_their_order_under_random_failures() {
         request_timeout: Millis::from_millis(100),
         ..Setup::default()
     };
-    let Rig { mut sink, mut receipts, statistics } = Rig::new(server.port, &setup);
+    let Rig { mut sink, mut receipts, statistics, .. } = Rig::new(server.port, &setup);
     let publishing = tokio::spawn(async move {
         for first in (0..600).step_by(6) {
             let messages = (first..first + 6).flat_map(|n| keyed(n % 5, [n])).collect();
@@ -212,6 +212,45 @@ async fn a_refused_message_is_isolated() {
 }
 
 #[tokio::test]
+async fn all_that_precede_a_refused_message_are_published_before_the_sink_fails() {
+    let mut server = Scripted::start().await;
+    let mut rig = Rig::new(server.port, &Setup { max_messages: 1, ..Setup::default() });
+    let mut messages = keyed(1, [1, 2]);
+    messages.extend(keyed(2, [3, 4]));
+    messages.extend(keyed(3, [5]));
+    messages.extend(keyed(1, [6]));
+    rig.sink.publish(messages, true).await.unwrap();
+    let mut arrivals = server.next_all(3).await;
+    arrivals.sort_by_key(Arrival::sequences);
+    let [first, refused, later] = arrivals.try_into().ok().unwrap();
+    assert_eq!(refused.sequences(), [3]);
+    refused.refuse(Status::invalid_argument(""));
+    let mut sink = rig.sink;
+    let flushing = tokio::spawn(async move { (sink.flush().await, sink) });
+    // An outage is waited out as always.
+    first.refuse(Status::unavailable("no"));
+    let again = server.next().await;
+    assert_eq!(again.sequences(), [1]);
+    again.refuse(Status::unavailable("no"));
+    later.accept();
+    assert!(matches!(rig.receipts.recv().await, Some(Receipt::Published(all)) if all == [5]));
+    for sequence in [1, 2] {
+        assert!(!flushing.is_finished() && rig.receipts.is_empty());
+        let arrival = server.next().await;
+        assert_eq!(arrival.sequences(), [sequence]);
+        arrival.accept();
+        let receipt = rig.receipts.recv().await;
+        assert!(matches!(receipt, Some(Receipt::Published(all)) if all == [sequence]));
+    }
+    let Some(Receipt::Failed(error)) = rig.receipts.recv().await else { panic!("no failure") };
+    assert_eq!((error.kind, error.sequence), (PublishErrorKind::Rejected, Some(3)));
+    let (flushed, mut sink) = flushing.await.unwrap();
+    assert_eq!(flushed, Err(error.clone()));
+    assert_eq!(sink.publish(keyed(1, [7]), true).await, Err(error));
+    assert!(rig.receipts.recv().await.is_none() && server.is_quiet(), "4 and 6 are not sent");
+}
+
+#[tokio::test]
 async fn eleven_megabytes_stop_the_sink_behind_what_precedes_them() {
     let server = Scripted::start().await;
     let mut rig = Rig::new(server.port, &Setup::default());
@@ -267,6 +306,11 @@ async fn what_is_in_flight_when_the_sink_fails_still_counts() {
     let slow = server.next().await;
     rig.sink.publish(keyed(2, [2]), true).await.unwrap();
     server.next().await.refuse(Status::not_found(""));
+    // The answers of a connection come in their order: with a later one the refusal is here.
+    let mut witness = rig.beside();
+    witness.sink.publish(keyed(3, [3]), true).await.unwrap();
+    server.next().await.accept();
+    assert_eq!(witness.published().await, [3]);
     slow.accept();
     let (published, error) = rig.failed().await;
     assert_eq!(published, [1]);

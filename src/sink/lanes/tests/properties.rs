@@ -49,10 +49,14 @@ struct World {
     /// Every message of every request, in the order of their sending.
     arrivals: Vec<(u64, Order)>,
     published: BTreeSet<u64>,
+    /// Whether lone messages may be refused, and the first that was.
+    refusals: bool,
+    refused: Option<u64>,
+    halted: Option<Halt>,
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(refusals: bool) -> Self {
         Self {
             lanes: Lanes::new(rules(SLOTS, LIMIT)),
             now: Instant::now(),
@@ -60,6 +64,9 @@ impl World {
             in_flight: Vec::new(),
             arrivals: Vec::new(),
             published: BTreeSet::new(),
+            refusals,
+            refused: None,
+            halted: None,
         }
     }
 
@@ -84,25 +91,37 @@ impl World {
 
     fn answer(&mut self, index: usize, fate: Option<Fate>) {
         let request = self.in_flight.swap_remove(index);
-        // What halts is not the matter here: a lone message is not refused, a token not twice.
-        let halts = match fate {
-            Some(Fate::Shrink | Fate::Isolate) => request.batch.messages.len() == 1,
-            Some(Fate::Renew) => self.lanes.lanes[&request.lane].renewed,
-            _ => false,
-        };
-        let fate = fate.filter(|_| !halts);
+        let alone = request.batch.messages.len() == 1;
+        let refused = alone && matches!(fate, Some(Fate::Shrink | Fate::Isolate));
+        // What halts at once is not the matter here: a token is not refused twice.
+        let halts = fate == Some(Fate::Renew) && self.lanes.lanes[&request.lane].renewed;
+        let fate = fate.filter(|_| !halts && (self.refusals || !refused));
         let outcome = fate.map_or(Ok(()), failure);
+        if refused && self.refusals {
+            let sequence = request.batch.messages[0].sequence;
+            self.refused = Some(self.refused.map_or(sequence, |first| first.min(sequence)));
+        }
         match self.lanes.settle(request.lane, outcome, self.now) {
             Settled::Published { batch, .. } => self.published.extend(sequences(&batch)),
             Settled::Again { .. } => assert!(fate.is_some()),
+            Settled::Dropped => assert!(self.refused.is_some()),
             Settled::Halted(halt) => panic!("{halt:?}"),
         }
     }
 
     fn send(&mut self) {
-        while let Some(request) = self.lanes.next_request(self.now).unwrap() {
-            self.check(&request);
-            self.in_flight.push(request);
+        loop {
+            match self.lanes.next_request(self.now) {
+                Ok(Some(request)) => {
+                    self.check(&request);
+                    self.in_flight.push(request);
+                }
+                Ok(None) => return,
+                Err(halt) => {
+                    self.halted = Some(halt);
+                    return;
+                }
+            }
         }
     }
 
@@ -111,6 +130,7 @@ impl World {
         assert!(self.in_flight.len() < SLOTS);
         assert!(self.in_flight.iter().all(|other| other.lane != request.lane));
         assert!((1..=LIMIT).contains(&messages.len()));
+        assert!(messages.iter().all(|message| self.refused.is_none_or(|r| message.sequence < r)));
         assert!(messages.iter().all(|message| message.lane == messages[0].lane));
         if request.lane == LaneId::Barrier {
             assert!(self.in_flight.is_empty() && messages.len() == 1);
@@ -138,28 +158,50 @@ impl World {
     }
 }
 
+/// Every key's messages, and the barriers, arrive for the first time in their order.
+fn assert_order(arrivals: &[(u64, Order)]) {
+    let mut firsts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for (sequence, order) in arrivals {
+        if seen.insert(*sequence) && *order != Order::Unordered {
+            firsts.entry(format!("{order:?}")).or_default().push(*sequence);
+        }
+    }
+    for (order, sequences) in firsts {
+        assert!(sequences.is_sorted(), "{order} out of order: {sequences:?}");
+    }
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    any::<bool>().prop_flat_map(|keyed| prop::collection::vec(event(keyed), 1..300))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn every_message_arrives_and_keys_keep_their_order(
-        events in any::<bool>().prop_flat_map(|keyed| prop::collection::vec(event(keyed), 1..300)),
-    ) {
-        let mut world = World::new();
+    fn every_message_arrives_and_keys_keep_their_order(events in events()) {
+        let mut world = World::new(false);
         for event in events {
             world.play(event);
         }
         world.finish();
         prop_assert_eq!(world.published.len(), world.taken.len());
-        let mut firsts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        for (sequence, order) in &world.arrivals {
-            if seen.insert(*sequence) && *order != Order::Unordered {
-                firsts.entry(format!("{order:?}")).or_default().push(*sequence);
-            }
+        assert_order(&world.arrivals);
+    }
+
+    #[test]
+    fn all_that_precede_the_first_refused_message_arrive_and_then_it_is_over(events in events()) {
+        let mut world = World::new(true);
+        for event in events {
+            world.play(event);
         }
-        for (order, sequences) in firsts {
-            prop_assert!(sequences.is_sorted(), "{} out of order: {:?}", order, sequences);
-        }
+        world.finish();
+        let end = world.refused.unwrap_or(world.taken.len() as u64);
+        prop_assert!((0..end).all(|sequence| world.published.contains(&sequence)));
+        prop_assert!(world.refused.is_none_or(|refused| !world.published.contains(&refused)));
+        let culprit = world.halted.and_then(|halt| halt.culprit).map(|(sequence, _)| sequence);
+        prop_assert_eq!(culprit, world.refused);
+        assert_order(&world.arrivals);
     }
 }
