@@ -90,7 +90,11 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         drop(self.source);
 
         let drained = tokio::select! {
-            drained = tokio::time::timeout(options.drain_timeout, self.sink.flush()) => drained.is_ok(),
+            flushed = tokio::time::timeout(options.drain_timeout, self.sink.flush()) => {
+                let drained = flushed.is_ok();
+                ended = ended.and_then(|ended| flushed.unwrap_or(Ok(())).map(|()| ended).map_err(Error::from));
+                drained
+            }
             failure = ledger.receive(&mut self.receipts) => { ended = ended.and(Err(failure)); true }
         };
         ledger.settle(&mut self.receipts);

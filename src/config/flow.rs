@@ -9,7 +9,7 @@ use super::ByteSize;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
-    /// Bytes of BSON read and not yet acknowledged. A bare number is in bytes. Default: `32MB`.
+    /// Bytes of BSON read and not yet acknowledged. A bare number is in bytes. Default: `16MB`.
     pub bytes_in_flight: ByteSize,
     /// Number of events read and not yet covered by the position in memory, which is stored every
     /// `checkpoint.interval`: a crash replays at most these, and what was published since the
@@ -21,6 +21,6 @@ pub struct FlowConfig {
 
 impl Default for FlowConfig {
     fn default() -> Self {
-        Self { bytes_in_flight: ByteSize::from_bytes(32_000_000), events_in_flight: 50_000 }
+        Self { bytes_in_flight: ByteSize::from_bytes(16_000_000), events_in_flight: 50_000 }
     }
 }

@@ -16,13 +16,14 @@ use std::vec;
 
 use tokio::time::Instant;
 
-use super::batcher::{Batch, Cut, Limits};
-use super::codes::{Failure, Fate};
+use super::batcher::{Batch, Cut, Limits, field_bytes};
+use super::codes::Failure;
 use super::lane::{Lane, LaneHasher, LaneId, Phase};
 use crate::error::PublishErrorKind;
 use crate::event::{Lane as Order, Message};
 use crate::flow::BackoffPolicy;
 
+mod failure;
 mod refusal;
 
 /// A request that may be sent now.
@@ -81,6 +82,9 @@ pub struct Rules {
     pub slots: usize,
     /// How failures are waited out.
     pub backoff: BackoffPolicy,
+    /// Bytes that may wait for fuller requests; above it the lane with the earliest deadline is
+    /// sent before its time.
+    pub held_bytes: usize,
 }
 
 /// All lanes of a sink.
@@ -93,6 +97,8 @@ pub struct Lanes {
     due: VecDeque<LaneId>,
     timers: BinaryHeap<Reverse<(Instant, LaneId)>>,
     in_flight: usize,
+    /// Bytes that wait in the lanes' queues; not kept after a refusal, when nothing waits any more.
+    queued: usize,
     /// Lanes with failures in a row.
     troubled: usize,
     flushing: bool,
@@ -113,6 +119,7 @@ impl Lanes {
             due: VecDeque::new(),
             timers: BinaryHeap::new(),
             in_flight: 0,
+            queued: 0,
             troubled: 0,
             flushing: false,
             held: None,
@@ -165,14 +172,17 @@ impl Lanes {
             return Ok(None);
         }
         self.expire(now);
-        while let Some(id) = self.due.pop_front() {
+        while let Some(id) = self.next_due() {
             // It is gone if all it held was dropped.
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             let retry = lane.batch.is_some();
             let batch = match &lane.batch {
                 Some(batch) => Arc::clone(batch),
                 None => match lane.queue.cut(&self.rules.limits, lane.most()) {
-                    Cut::Batch(batch) => Arc::clone(lane.batch.insert(Arc::new(batch))),
+                    Cut::Batch(batch) => {
+                        self.queued = self.queued.saturating_sub(batch.bytes);
+                        Arc::clone(lane.batch.insert(Arc::new(batch)))
+                    }
                     Cut::TooLarge { sequence, bytes } => {
                         let reason = "over Pub/Sub's limit".to_owned();
                         self.refuse(PublishErrorKind::TooLarge, reason, (sequence, bytes), now);
@@ -212,21 +222,6 @@ impl Lanes {
         }
     }
 
-    fn failed(&mut self, id: LaneId, failure: Failure, now: Instant) -> Settled {
-        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
-        debug_assert_eq!(lane.phase, Phase::InFlight);
-        match failure.fate {
-            Fate::Retry => self.back_off(id, failure.reason, now),
-            Fate::Renew if !lane.renewed => {
-                lane.renewed = true;
-                self.again(id, failure.reason)
-            }
-            Fate::Renew => halted(PublishErrorKind::Auth, failure.reason),
-            Fate::Isolate | Fate::Shrink => self.split(id, failure, now),
-            Fate::Stop(kind) => halted(kind, failure.reason),
-        }
-    }
-
     fn feed(&mut self, mut messages: vec::IntoIter<Message>, deadline: Instant) {
         let unordered = self.pick_unordered();
         while let Some(message) = messages.as_slice().first() {
@@ -250,6 +245,7 @@ impl Lanes {
 
     fn push(&mut self, id: LaneId, message: Message, deadline: Instant) {
         let lane = self.lanes.entry(id).or_insert_with(Lane::new);
+        self.queued += field_bytes(message.body.len());
         lane.queue.push(message, deadline);
         if lane.phase != Phase::Waiting {
             return;
@@ -283,17 +279,34 @@ impl Lanes {
 
     /// Makes due whatever waited until now.
     fn expire(&mut self, now: Instant) {
-        while let Some(Reverse((at, id))) = self.timers.peek().copied() {
-            if at > now {
-                return;
+        while let Some(Reverse((at, _))) = self.timers.peek()
+            && *at <= now
+        {
+            self.wake();
+        }
+    }
+
+    /// The lane that may send next; where too much waits, one whose time has not come.
+    fn next_due(&mut self) -> Option<LaneId> {
+        while self.due.is_empty() && self.queued > self.rules.held_bytes {
+            // A failed lane's time is never cut short.
+            let Reverse((_, first)) = self.timers.peek()?;
+            if self.lanes.get(first).is_some_and(|lane| lane.phase == Phase::BackingOff) {
+                break;
             }
-            self.timers.pop();
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            let asleep = matches!(lane.phase, Phase::Waiting | Phase::BackingOff);
-            if asleep && lane.wake == Some(at) {
-                lane.phase = Phase::Due;
-                self.due.push_back(id);
-            }
+            self.wake();
+        }
+        self.due.pop_front()
+    }
+
+    /// Takes the earliest timer off and, unless it is out of date, makes its lane due.
+    fn wake(&mut self) {
+        let Some(Reverse((at, id))) = self.timers.pop() else { return };
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let asleep = matches!(lane.phase, Phase::Waiting | Phase::BackingOff);
+        if asleep && lane.wake == Some(at) {
+            lane.phase = Phase::Due;
+            self.due.push_back(id);
         }
     }
 
@@ -340,55 +353,6 @@ impl Lanes {
         }
         self.flushing &= !self.is_idle();
     }
-
-    fn back_off(&mut self, id: LaneId, reason: String, now: Instant) -> Settled {
-        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
-        if lane.backoff.is_none() {
-            self.troubled += 1;
-        }
-        let backoff = lane.backoff.get_or_insert_with(|| self.rules.backoff.start());
-        let wake = now + backoff.next_delay();
-        lane.phase = Phase::BackingOff;
-        lane.wake = Some(wake);
-        self.timers.push(Reverse((wake, id)));
-        let attempts = backoff.attempts();
-        Settled::Again { attempts, first: attempts == 1 && self.troubled == 1, reason }
-    }
-
-    fn again(&mut self, id: LaneId, reason: String) -> Settled {
-        self.lanes.get_mut(&id).expect("a lane in flight exists").phase = Phase::Due;
-        self.due.push_back(id);
-        Settled::Again { attempts: 0, first: false, reason }
-    }
-
-    /// Sends a refused batch in smaller requests, in order.
-    fn split(&mut self, id: LaneId, failure: Failure, now: Instant) -> Settled {
-        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
-        let batch = lane.batch.take().expect("a request in flight has a batch");
-        let overhead = self.rules.limits.overhead;
-        if let [message] = batch.messages.as_slice() {
-            let kind = match failure.fate {
-                Fate::Shrink => PublishErrorKind::TooLarge,
-                _ => PublishErrorKind::Rejected,
-            };
-            let culprit = (message.sequence, overhead + batch.bytes);
-            self.refuse(kind, failure.reason, culprit, now);
-            return Settled::Dropped;
-        }
-        if failure.fate == Fate::Shrink {
-            // The receiver takes no more from the other lanes either.
-            let half = overhead + batch.bytes / 2;
-            self.rules.limits.bytes = self.rules.limits.bytes.min(half);
-        } else {
-            lane.suspects = batch.messages.len();
-        }
-        lane.queue.put_back(&batch, now);
-        self.again(id, failure.reason)
-    }
-}
-
-fn halted(kind: PublishErrorKind, reason: String) -> Settled {
-    Settled::Halted(Halt { kind, reason, culprit: None })
 }
 
 #[cfg(test)]

@@ -77,7 +77,12 @@ impl PubSubSink {
             timeout: batch.request_timeout.duration(),
             delay: batch.max_delay.duration(),
             delay_catching_up: batch.max_delay_catching_up.duration(),
-            lanes: Lanes::new(Rules { limits, slots: pubsub.slots.max(1) as usize, backoff }),
+            lanes: Lanes::new(Rules {
+                limits,
+                slots: pubsub.slots.max(1) as usize,
+                backoff,
+                held_bytes: usize::try_from(batch.max_held.bytes()).unwrap_or(usize::MAX),
+            }),
             commands,
             attempts: FuturesUnordered::new(),
             receipts,

@@ -3,6 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
+use crate::error::PublishErrorKind;
+use crate::sink::codes::Fate;
 
 mod properties;
 mod refusal;
@@ -17,7 +19,7 @@ const FIELD: usize = 10;
 fn rules(slots: usize, messages: usize) -> Rules {
     let limits = Limits { messages, bytes: 100_000, overhead: 20 };
     let backoff = BackoffPolicy::new(2.0, Duration::from_secs(1));
-    Rules { limits, slots, backoff }
+    Rules { limits, slots, backoff, held_bytes: usize::MAX }
 }
 
 fn keyed(key: u64, sequences: impl IntoIterator<Item = u64>) -> Vec<Message> {
@@ -66,6 +68,31 @@ fn an_urgent_message_brings_its_lane_forward() {
     lanes.accept(keyed(1, [3]), now + 100 * SECOND);
     assert_eq!(lanes.wake_at(), Some(now + SECOND));
     assert_eq!(sent(&mut lanes, now + SECOND), [key(1, 1..=3)]);
+}
+
+#[test]
+fn where_too_much_waits_the_earliest_lanes_are_sent_before_their_time() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(Rules { held_bytes: 4 * FIELD, ..rules(8, 100) });
+    lanes.accept(keyed(2, 1..=3), now + 2 * SECOND);
+    lanes.accept(keyed(1, [4]), now + SECOND);
+    assert_eq!(sent(&mut lanes, now), []);
+    lanes.accept(keyed(3, 5..=8), now + 3 * SECOND);
+    assert_eq!(sent(&mut lanes, now), [key(1, [4]), key(2, 1..=3)]);
+    assert_eq!(sent(&mut lanes, now + 2 * SECOND), []);
+    assert_eq!(sent(&mut lanes, now + 3 * SECOND), [key(3, 5..=8)]);
+}
+
+#[test]
+fn the_time_of_a_lane_that_backs_off_is_never_cut_short() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(Rules { held_bytes: FIELD, ..rules(8, 100) });
+    lanes.accept(keyed(1, [1]), now);
+    assert_eq!(sent(&mut lanes, now), [key(1, [1])]);
+    lanes.settle(LaneId::Key(1), failure(Fate::Retry), now);
+    lanes.accept(keyed(1, 2..=9), now + SECOND);
+    assert_eq!(sent(&mut lanes, now), []);
+    assert_eq!(sent(&mut lanes, now + SECOND), [key(1, [1])]);
 }
 
 #[test]
