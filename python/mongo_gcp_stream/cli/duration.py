@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    _Milliseconds = click.ParamType[int]
+else:
+    # Generic only in the newest versions of click.
+    _Milliseconds = click.ParamType
 
 _MILLIS = {"ms": 1, "": 1000, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
-class Duration(click.ParamType[int]):
+class Duration(_Milliseconds):
     """``250ms``, ``30s``, ``5m``, ``1h``, or a bare number of seconds; gives milliseconds."""
 
     name = "duration"
