@@ -145,3 +145,6 @@ async fn read<S: Source, K: Sink>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
