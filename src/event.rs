@@ -73,8 +73,8 @@ pub fn token_time(token: &RawDocument) -> Option<Timestamp> {
     if !head.starts_with("82") {
         return None;
     }
-    let time = u32::from_str_radix(&head[2..10], 16).ok()?;
-    let increment = u32::from_str_radix(&head[10..18], 16).ok()?;
+    let time = u32::from_str_radix(head.get(2..10)?, 16).ok()?;
+    let increment = u32::from_str_radix(head.get(10..18)?, 16).ok()?;
     Some(Timestamp { time, increment })
 }
 
@@ -168,4 +168,20 @@ pub enum Receipt {
     Published(Vec<u64>),
     /// The sink has given up; it sends nothing more.
     Failed(crate::error::PublishError),
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::rawdoc;
+
+    use super::*;
+
+    #[test]
+    fn a_token_tells_its_time_if_its_layout_is_the_known_one() {
+        let time = |data: &str| token_time(&rawdoc! { "_data": data });
+        assert_eq!(time("820000000700000003"), Some(Timestamp { time: 7, increment: 3 }));
+        for data in ["", "82", "810000000700000003", "82zz00000700000003", "820000000é00000000"] {
+            assert_eq!(time(data), None, "{data}");
+        }
+    }
 }
