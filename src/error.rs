@@ -37,6 +37,15 @@ pub struct ConfigError {
     pub message: String,
 }
 
+impl ConfigError {
+    /// The same for a part that knows its keys only from `parent` on, such as
+    /// `mongodb.connections.main`.
+    #[must_use]
+    pub fn below(self, parent: &str) -> Self {
+        Self { path: format!("{parent}.{}", self.path), ..self }
+    }
+}
+
 /// What kind of trouble a source has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceErrorKind {

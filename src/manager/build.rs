@@ -10,12 +10,23 @@ use crate::config::{
     CheckpointConfig, Config, Ordering, PubSubConfig, RunSections, StoreKind, StreamConfig,
 };
 use crate::error::{ConfigError, Error};
+use crate::event::StreamId;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
 use crate::sink::{Connection, PubSubSink};
 use crate::source::{self, ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::{HASH_NAME, Transform};
+
+/// Where a stream's connection stands in the configuration.
+pub(super) fn connection_path(id: &StreamId) -> String {
+    format!("mongodb.connections.{}", id.connection_id)
+}
+
+/// Where a stream's source stands in the configuration.
+pub(super) fn source_path(id: &StreamId) -> String {
+    format!("{}.sources.{}", connection_path(id), id.source_name)
+}
 
 /// The line of one source.
 pub(super) type Line = Pipeline<Prefetch<ChangeStream>, PubSubSink>;
@@ -63,11 +74,13 @@ impl<'a> Builder<'a> {
             &stream.source,
             &self.backoff,
             Arc::clone(statistics),
-        )?;
+        )
+        .map_err(|error| error.below(&source_path(&stream.id)))?;
         Ok(Pipeline {
             identity: self.identity(stream),
             source: Prefetch::new(source),
-            start: StartAt::from_config(&stream.source.startup)?,
+            start: StartAt::from_config(&stream.source.startup)
+                .map_err(|error| error.below(&source_path(&stream.id)))?,
             transform: Transform::compile(&stream.id, self.pubsub)?,
             sink: PubSubSink::start(
                 &self.publisher,
@@ -92,7 +105,11 @@ impl<'a> Builder<'a> {
         }
         let streams = u32::try_from(stream.connection.sources.len()).unwrap_or(u32::MAX);
         let client =
-            source::build_client(&stream.connection.uri, &self.config.monitoring, streams).await?;
+            source::build_client(&stream.connection.uri, &self.config.monitoring, streams).await;
+        let client = client.map_err(|error| match error {
+            Error::Config(error) => error.below(&connection_path(&stream.id)).into(),
+            error => error,
+        })?;
         self.clients.insert(Arc::clone(&stream.id.connection_id), client.clone());
         Ok(client)
     }

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::config::{Config, StreamConfig};
-use crate::error::Error;
+use crate::error::{ConfigError, Error};
 use crate::pipeline;
+use crate::source::{self, StartAt};
 use crate::telemetry::{StatisticsSnapshot, StreamStatistics};
 
-use build::Builder;
+use build::{Builder, connection_path, source_path};
 
 pub use report::{Exit, Failure, Report};
 
@@ -46,11 +47,13 @@ impl Manager {
     /// Checks what the configuration asks for; nothing is connected yet.
     ///
     /// # Errors
-    /// A [`crate::error::ConfigError`] for what `run` needs and the file does not have.
+    /// A [`ConfigError`] for what `run` needs and the file does not have, and for what only the
+    /// parts of a line can tell is wrong.
     pub fn new(config: Config) -> Result<Self, Error> {
         config.require_run()?;
-        let streams =
-            config.streams()?.into_iter().map(|stream| (stream, Arc::default())).collect();
+        let streams = config.streams()?;
+        streams.iter().try_for_each(check)?;
+        let streams = streams.into_iter().map(|stream| (stream, Arc::default())).collect();
         Ok(Self { config, streams })
     }
 
@@ -138,6 +141,46 @@ impl Manager {
                 retries = now.retries,
                 "statistics"
             );
+        }
+    }
+}
+
+/// What the driver and the oplog can express, told before anything is connected.
+fn check(stream: &StreamConfig) -> Result<(), ConfigError> {
+    source::check_uri(&stream.connection.uri)
+        .map_err(|error| error.below(&connection_path(&stream.id)))?;
+    StartAt::from_config(&stream.source.startup)
+        .map(drop)
+        .map_err(|error| error.below(&source_path(&stream.id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, from_yaml};
+
+    #[test]
+    fn what_only_the_parts_can_tell_is_refused_with_its_whole_path() {
+        let main = "mongodb.connections.main";
+        for (uri, startup, path) in [
+            ("mongodb://user:hunter2@host:port/", "latest", format!("{main}.uri")),
+            (
+                "mongodb://host/",
+                "{timestamp: '2200-01-01T00:00:00Z'}",
+                format!("{main}.sources.orders.startup.timestamp"),
+            ),
+        ] {
+            let yaml = format!(
+                "mongodb: {{connections: {{main: {{uri: '{uri}', sources: {{orders: \
+                 {{database: shop, collection: orders, startup: {startup}}}}}}}}}}}\n\
+                 gcp: {{project_id: some-project}}\n\
+                 pubsub: {{topics: {{default: {{name: shop-changes}}}}}}\n\
+                 checkpoint: {{store: memory}}\n"
+            );
+            let config = from_yaml(&yaml, "test", &Environment::new()).unwrap().config;
+            let Err(Error::Config(error)) = Manager::new(config) else { panic!("accepted") };
+            assert_eq!(error.path, path);
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 }

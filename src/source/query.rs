@@ -207,7 +207,7 @@ impl Query {
 fn stages(source: &SourceConfig) -> Result<Vec<Document>, ConfigError> {
     let stage = |(index, stage): (usize, &Map<String, Value>)| {
         serde_json::from_value(Value::Object(stage.clone())).map_err(|error| ConfigError {
-            path: format!("pipeline.{index}"),
+            path: format!("pipeline[{index}]"),
             message: format!("expected an aggregation stage in Extended JSON: {error}"),
         })
     };
