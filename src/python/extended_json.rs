@@ -24,7 +24,7 @@ pub(crate) fn to_extended_json<'py>(
         "canonical" => JsonMode::Canonical,
         _ => return Err(PyValueError::new_err("mode must be 'relaxed' or 'canonical'")),
     };
-    let mut json = Vec::new();
+    let mut json = Vec::with_capacity(bson.len() * 2);
     match write_document(bson, mode, &mut json) {
         Ok(()) => Ok(PyBytes::new(py, &json)),
         Err(error) => Err(PyValueError::new_err(error.to_string())),

@@ -23,15 +23,14 @@ pub const MAX_DEPTH: usize = 200;
 
 /// Appends the BSON document `bson` to `out` as Extended JSON.
 ///
-/// `bson` is one whole document: bytes after it are refused.
+/// `bson` is one whole document: bytes after it are refused. A change event grows by about a fifth
+/// in relaxed form and less than twofold in canonical form; room for it is the caller's to reserve.
 ///
 /// # Errors
 /// If `bson` breaks a rule of BSON 1.1, holds text that is not UTF-8, or is nested more than
 /// [`MAX_DEPTH`] levels deep. `out` is then as it was.
 pub fn write_document(bson: &[u8], mode: JsonMode, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let start = out.len();
-    // A change event grows by a fifth in relaxed form and less than twofold in canonical form.
-    out.reserve(bson.len() * 2);
     let result = match mode {
         JsonMode::Relaxed => Walk::<false>::new(bson, out).document(),
         JsonMode::Canonical => Walk::<true>::new(bson, out).document(),
