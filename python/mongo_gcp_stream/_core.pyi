@@ -115,8 +115,11 @@ class Runner:
                 lanes. Events that were read but not stored at the change may then be delivered out
                 of order.
 
+        A stream that fails makes the others drain; it is in the report and raises nothing. A
+        runner that was stopped, or of which a stream has failed, does not run again: make another.
+
         Raises:
-            MongoGcpStreamError: The runner is running already.
+            OSError: The threads of the core cannot be started.
         """
     def stop(self) -> None:
         """Drain, as SIGTERM does. Returns at once; may be called from any thread and again."""
