@@ -208,6 +208,10 @@ fn the_sections_of_the_sink() {
         "  ordering: lane",
         "pubsub.ordering: expected one of `lanes`, `document`, `none`; did you mean `lanes`?",
     );
+}
+
+#[test]
+fn topics_and_the_project() {
     refused(
         "    default: {name",
         "    other: {name",
