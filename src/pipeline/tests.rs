@@ -1,4 +1,3 @@
-use mongodb::bson::Timestamp;
 use serde_json::json;
 
 use super::*;
