@@ -19,6 +19,7 @@ demo: $(VENV)/.extension ## Stream orders from a mongod to an embedded Pub/Sub, 
 
 test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to end
 	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
+	$(BIN)/python -m tests.support.pubsub_fake
 	$(BIN)/python -m pytest -n auto -m "not heavy"
 
 test-heavy: $(VENV)/.extension wheel $(FUZZ) ## The tests that take minutes: memory, the wheel on its own, fuzzing

@@ -136,7 +136,8 @@ async fn read<S: Source, K: Sink>(
         let batch = source.next_batch().await?;
         let first = ledger.begin(&batch).await?;
         let (messages, refused) = transform.apply_batch(first, &batch);
-        sink.publish(messages, !batch.catching_up).await?;
+        let urgent = !batch.catching_up || ledger.is_full(&batch);
+        sink.publish(messages, urgent).await?;
         if let Some(refused) = refused {
             return Err(refused.into());
         }

@@ -1,4 +1,7 @@
-//! The one table that turns an error into what happens next and into a hint for the operator.
+//! The one table that turns an error that ends a stream into a hint for the operator.
+//!
+//! What is waited out instead is decided where it is met: `source::errors` for the server's codes,
+//! `sink::codes` for those of Pub/Sub.
 
 use crate::error::{
     CheckpointErrorKind, Error, PublishErrorKind, RecordErrorKind, SourceErrorKind,

@@ -50,8 +50,9 @@ pub struct SourceConfig {
     #[serde(default = "default_batch_size")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub batch_size: u32,
-    /// How long the server may wait for an event before it answers with an empty reply; also how
-    /// long a stop may take to be noticed. A bare number is in milliseconds. Default: `500ms`.
+    /// How long the server may wait for an event before it answers with an empty reply, which
+    /// moves the position of an idle stream; also how long the server keeps the cursor of a stream
+    /// that was stopped. A bare number is in milliseconds. Default: `500ms`.
     #[serde(default = "default_max_await")]
     pub max_await_time_ms: Millis,
     /// Aggregation stages that run on the server after `$changeStream`. They must keep `_id`, the

@@ -59,11 +59,22 @@ impl Budget {
         self.freed.notify_one();
     }
 
+    /// True where `bytes` and `events` would have to wait now.
+    #[must_use]
+    pub fn would_wait(&self, bytes: usize, events: usize) -> bool {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.fits(used, Use { bytes, events })
+    }
+
+    fn fits(&self, used: Use, more: Use) -> bool {
+        let fits = |used: usize, more: usize, max: usize| used == 0 || used + more <= max;
+        fits(used.bytes, more.bytes, self.max.bytes)
+            && fits(used.events, more.events, self.max.events)
+    }
+
     fn try_acquire(&self, bytes: usize, events: usize) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |used: usize, more: usize, max: usize| used == 0 || used + more <= max;
-        let free =
-            fits(used.bytes, bytes, self.max.bytes) && fits(used.events, events, self.max.events);
+        let free = self.fits(*used, Use { bytes, events });
         if free {
             used.bytes += bytes;
             used.events += events;
@@ -84,6 +95,7 @@ mod tests {
     async fn waits_until_something_is_released() {
         let budget = Arc::new(Budget::new(100, 10));
         budget.acquire(80, 1).await;
+        assert!(budget.would_wait(30, 1) && !budget.would_wait(20, 9));
         assert!(budget.acquire(30, 1).now_or_never().is_none());
         let waiting = tokio::spawn({
             let budget = Arc::clone(&budget);

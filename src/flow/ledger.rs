@@ -45,6 +45,13 @@ impl Ledger {
         self.tracker().begin(batch)
     }
 
+    /// True where another batch like this one would have to wait for receipts: then nothing may be
+    /// held back for fuller requests.
+    #[must_use]
+    pub fn is_full(&self, batch: &Batch) -> bool {
+        self.budget.would_wait(batch.bytes(), batch.len())
+    }
+
     /// Takes in receipts for ever; returns when the sink has given up, with its error.
     pub async fn receive(&self, receipts: &mut mpsc::Receiver<Receipt>) -> Error {
         loop {

@@ -70,16 +70,24 @@ impl Manager {
     /// drains the others, so that whoever supervises the process sees it and starts it again.
     pub async fn run(&self, options: RunOptions, stop: CancellationToken) -> Report {
         let mut report = Report::default();
-        let mut running = match self.start(options, &stop).await {
+        let signals = signals::drain_on_signal(stop.clone());
+        let deadline = tokio::time::sleep(options.timeout.unwrap_or(Duration::MAX));
+        tokio::pin!(deadline);
+        let started = tokio::select! {
+            started = self.start(options, &stop) => started,
+            () = stop.cancelled() => return report,
+            () = &mut deadline => {
+                report.timed_out();
+                return report;
+            }
+        };
+        let mut running = match started {
             Ok(running) => running,
             Err((stream, error)) => {
                 report.failed(stream, &error);
                 return report;
             }
         };
-        let signals = signals::drain_on_signal(stop.clone());
-        let deadline = tokio::time::sleep(options.timeout.unwrap_or(Duration::MAX));
-        tokio::pin!(deadline);
         let mut show = tokio::time::interval(self.config.monitoring.report_interval.duration());
         show.tick().await;
         loop {

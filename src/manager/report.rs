@@ -13,7 +13,7 @@ pub(super) type Ended = (String, Result<pipeline::Ended, Error>);
 /// How a run ended, worst last; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// All streams were stopped or had caught up, everything read was published.
+    /// All streams were stopped or had caught up, everything handed to Pub/Sub was acknowledged.
     #[default]
     Clean,
     /// The timeout was over before every stream had caught up.
@@ -74,7 +74,7 @@ impl Report {
                 stop.cancel();
             }
             Err(error) => {
-                // The panic's text could hold a value; the place is in the log of the panic hook.
+                // The log has the place; the text of a panic could hold a value.
                 let what = if error.is_panic() {
                     "a stream's task panicked"
                 } else {

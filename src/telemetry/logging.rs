@@ -16,6 +16,10 @@ pub fn start(config: &LoggingConfig) -> Result<(), ConfigError> {
         path: "logging.level".into(),
         message: format!("expected a level such as `info` or a filter such as `info,mongo_gcp_stream::sink=debug`: {error}"),
     })?;
+    // The text of a panic could hold a value of a document; its place cannot.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(place = panic.location().map(tracing::field::display), "panicked");
+    }));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let result = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
 
 
 _MEANING = {
-    ExitCode.CLEAN: "everything read was published, and its position stored",
+    ExitCode.CLEAN: "everything handed to Pub/Sub was acknowledged, the position stored",
     ExitCode.FAILED: "a stream failed (demo: the account does not balance)",
     ExitCode.USAGE: "bad configuration or usage; nothing was started",
     ExitCode.DRAIN_MISSED: "the drain missed its deadline with events unpublished; they come again",
