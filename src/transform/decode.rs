@@ -3,23 +3,25 @@
 
 use std::fmt::Write as _;
 
-use mongodb::bson::{RawBsonRef, RawDocument, Timestamp};
+use mongodb::bson::Timestamp;
 
+use super::elements::{Element, Elements, TIMESTAMP};
 use crate::error::{RecordError, RecordErrorKind};
 
-/// A change event, looked at.
-#[derive(Debug)]
+/// A change event, looked at. Its texts are UTF-8 and its documents are framed; what is in the
+/// documents has not been looked at.
+#[derive(Debug, Default)]
 pub(super) struct ChangeEvent<'a> {
-    /// The resume token: the event's `_id`.
-    pub token: &'a RawDocument,
+    /// The resume token: the event's `_id`, a document.
+    token: &'a [u8],
     /// `operationType`; absent where a pipeline removed it.
     pub operation: Option<&'a str>,
     /// `ns.db`.
     pub database: Option<&'a str>,
     /// `ns.coll`; absent in events of a whole database.
     pub collection: Option<&'a str>,
-    /// `documentKey`; absent in drop, rename, invalidate and the like.
-    pub document_key: Option<&'a RawDocument>,
+    /// `documentKey`, a document; absent in drop, rename, invalidate and the like.
+    pub document_key: Option<&'a [u8]>,
     /// `clusterTime`.
     pub cluster_time: Option<Timestamp>,
 }
@@ -27,43 +29,40 @@ pub(super) struct ChangeEvent<'a> {
 impl<'a> ChangeEvent<'a> {
     /// Finds the fields in `event`, one BSON document.
     pub fn decode(event: &'a [u8]) -> Result<Self, RecordError> {
-        let document =
-            RawDocument::from_bytes(event).map_err(|_| malformed("the event is not BSON"))?;
-        let (mut token, mut operation, mut namespace) = (None, None, None);
-        let (mut document_key, mut cluster_time) = (None, None);
-        for element in document.iter_elements() {
-            let element = element.map_err(|_| malformed("an element of the event is not BSON"))?;
-            let field = match element.key().as_str() {
-                "_id" => &mut token,
-                "operationType" => &mut operation,
-                "ns" => &mut namespace,
-                "documentKey" => &mut document_key,
-                "clusterTime" => &mut cluster_time,
-                _ => continue,
-            };
-            *field =
-                Some(element.value().map_err(|_| malformed("a field of the event is not BSON"))?);
+        let mut change = Self::default();
+        let mut token = None;
+        for element in Elements::of(event).ok_or_else(|| malformed("the event is not BSON"))? {
+            let element =
+                element.ok_or_else(|| malformed("an element of the event is not BSON"))?;
+            match element.name {
+                b"_id" => token = element.document(),
+                b"operationType" => change.operation = element.text(),
+                b"ns" => change.namespace(&element),
+                b"documentKey" => change.document_key = element.document(),
+                b"clusterTime" => change.cluster_time = timestamp(&element),
+                _ => {}
+            }
         }
-        let namespace = namespace.and_then(RawBsonRef::as_document);
-        Ok(Self {
-            token: token
-                .and_then(RawBsonRef::as_document)
-                .ok_or_else(|| malformed("the event has no resume token in `_id`"))?,
-            operation: operation.and_then(RawBsonRef::as_str),
-            database: namespace.and_then(|namespace| namespace.get_str("db").ok()),
-            collection: namespace.and_then(|namespace| namespace.get_str("coll").ok()),
-            document_key: document_key.and_then(RawBsonRef::as_document),
-            cluster_time: cluster_time.and_then(RawBsonRef::as_timestamp),
-        })
+        change.token = token.ok_or_else(|| malformed("the event has no resume token in `_id`"))?;
+        Ok(change)
+    }
+
+    fn namespace(&mut self, element: &Element<'a>) {
+        let parts = element.document().and_then(Elements::of);
+        for part in parts.into_iter().flatten().flatten() {
+            match part.name {
+                b"db" => self.database = part.text(),
+                b"coll" => self.collection = part.text(),
+                _ => {}
+            }
+        }
     }
 
     /// The event's id: the first 128 bits of the BLAKE3 digest of the resume token's `_data`, in
     /// lower-case hex. Equal in every replay, on every machine and in every scope.
     pub fn event_id(&self) -> [u8; 32] {
-        let digest = match self.token.get_str("_data") {
-            Ok(data) => blake3::hash(data.as_bytes()),
-            Err(_) => blake3::hash(self.token.as_bytes()),
-        };
+        let data = Elements::of(self.token).and_then(|token| token.find(b"_data")?.string());
+        let digest = blake3::hash(data.unwrap_or(self.token));
         let mut id = [0; 32];
         for (pair, byte) in id.chunks_exact_mut(2).zip(digest.as_bytes()) {
             pair[0] = HEX[usize::from(byte >> 4)];
@@ -88,6 +87,14 @@ impl<'a> ChangeEvent<'a> {
             event_id: Some(self.event_id().iter().map(|&byte| char::from(byte)).collect()),
         }
     }
+}
+
+fn timestamp(element: &Element<'_>) -> Option<Timestamp> {
+    let [i1, i2, i3, i4, t1, t2, t3, t4] = *element.value.first_chunk()?;
+    (element.kind == TIMESTAMP).then(|| Timestamp {
+        time: u32::from_le_bytes([t1, t2, t3, t4]),
+        increment: u32::from_le_bytes([i1, i2, i3, i4]),
+    })
 }
 
 const HEX: [u8; 16] = *b"0123456789abcdef";

@@ -1,6 +1,5 @@
 //! Which lane an event travels in.
 
-use mongodb::bson::RawDocument;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::config::Ordering;
@@ -8,6 +7,7 @@ use crate::error::ConfigError;
 use crate::event::{Lane, StreamId};
 
 use super::decode::ChangeEvent;
+use super::elements::Elements;
 
 /// Name of the pinned hash, stored in checkpoints: another hash would send the next change of a
 /// document down another lane than the one before it.
@@ -83,16 +83,6 @@ fn namespace_hash(change: &ChangeEvent<'_>) -> u64 {
 
 /// The raw BSON element `_id` of a document key: type, name and value. After the shard key, if
 /// there is one; the lane must not change when a collection is sharded.
-fn id_element(key: &RawDocument) -> Option<&[u8]> {
-    let mut start = 4;
-    for element in key.iter_elements() {
-        let element = element.ok()?;
-        let name = element.key().as_str();
-        let end = start + 1 + name.len() + 1 + element.size();
-        if name == "_id" {
-            return key.as_bytes().get(start..end);
-        }
-        start = end;
-    }
-    None
+fn id_element(key: &[u8]) -> Option<&[u8]> {
+    Elements::of(key)?.find(b"_id").map(|element| element.whole)
 }

@@ -2,19 +2,25 @@
 
 mod attributes;
 mod decode;
+mod elements;
 mod lane;
+mod memory;
 mod wire;
 
 pub use lane::HASH_NAME;
 
+use bytes::Bytes;
+
 use crate::config::{JsonMode, PubSubConfig};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
-use crate::event::{Batch, Message, StreamId};
+use crate::event::{Batch, Lane, Message, StreamId};
 use crate::format::json;
 
 use attributes::AttributeWriter;
 use decode::ChangeEvent;
 use lane::LaneChoice;
+use memory::LaneMemory;
+use wire::MessageWriter;
 
 /// What turns the events of one stream into messages: compiled once, applied to each event.
 #[derive(Debug)]
@@ -42,9 +48,14 @@ impl Transform {
     #[must_use]
     pub fn apply_batch(&self, first: u64, batch: &Batch) -> (Vec<Message>, Option<RecordError>) {
         let mut messages = Vec::with_capacity(batch.len());
+        let mut writer = MessageWriter::with_capacity(batch.bytes() / batch.len().max(1));
+        let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
-            match self.apply(sequence, event) {
-                Ok(message) => messages.push(message),
+            match self.write(event, &mut writer) {
+                Ok(lane) => {
+                    let body = memory.keep(lane, writer.message());
+                    messages.push(Message { sequence, lane, body });
+                }
                 Err(refused) => return (messages, Some(refused)),
             }
         }
@@ -57,15 +68,22 @@ impl Transform {
     /// # Errors
     /// A [`RecordError`] that names the rule and the event's id, never a value.
     pub fn apply(&self, sequence: u64, event: &[u8]) -> Result<Message, RecordError> {
+        let mut writer = MessageWriter::with_capacity(event.len());
+        let lane = self.write(event, &mut writer)?;
+        Ok(Message { sequence, lane, body: Bytes::copy_from_slice(writer.message()) })
+    }
+
+    /// Writes the message for `event` and tells its lane.
+    fn write(&self, event: &[u8], message: &mut MessageWriter) -> Result<Lane, RecordError> {
         let change = ChangeEvent::decode(event)?;
         let lane = self.lanes.of(&change).map_err(|message| change.refuse(message))?;
-        let mut body = wire::MessageWriter::with_capacity(event.len());
-        body.data(|out| json::write_document(event, self.json_mode, out)).map_err(|error| {
+        message.begin();
+        message.data(|out| json::write_document(event, self.json_mode, out)).map_err(|error| {
             RecordError { kind: RecordErrorKind::Decode, ..change.refuse(error.to_string()) }
         })?;
-        self.attributes.write(&change, &mut body).map_err(|message| change.refuse(message))?;
-        self.lanes.with_ordering_key(lane, |key| body.ordering_key(key));
-        Ok(Message { sequence, lane, body: body.finish() })
+        self.attributes.write(&change, message).map_err(|message| change.refuse(message))?;
+        self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
+        Ok(lane)
     }
 }
 

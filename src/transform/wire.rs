@@ -4,7 +4,7 @@
 //! gap once it is known. Tags from `google/pubsub/v1/pubsub.proto`: data = 1, attributes = 2 (a map:
 //! key = 1, value = 2), `ordering_key` = 5.
 
-use bytes::{BufMut as _, Bytes};
+use bytes::BufMut as _;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 const DATA: u8 = 0x0a;
@@ -19,18 +19,23 @@ const GAP: usize = 6;
 /// Bytes that attributes and ordering key usually take.
 const USUAL_OVERHEAD: usize = 320;
 
-/// Writes one message: data first, then attributes, then the ordering key.
+/// Writes messages one after the other: data first, then attributes, then the ordering key.
 pub(super) struct MessageWriter {
     buffer: Vec<u8>,
     start: usize,
 }
 
 impl MessageWriter {
-    /// A writer for the JSON of an event of `bson` bytes, about a quarter longer.
+    /// A writer with room for an event of `bson` bytes, whose JSON is about a quarter longer.
     pub fn with_capacity(bson: usize) -> Self {
-        let mut buffer = Vec::with_capacity(GAP + bson + bson / 4 + USUAL_OVERHEAD);
-        buffer.resize(GAP, 0);
-        Self { buffer, start: GAP }
+        let buffer = Vec::with_capacity(GAP + bson + bson / 4 + USUAL_OVERHEAD);
+        Self { buffer, start: 0 }
+    }
+
+    /// Begins a message; the one before is forgotten.
+    pub fn begin(&mut self) {
+        self.buffer.clear();
+        self.buffer.resize(GAP, 0);
     }
 
     /// The data, appended by `write`.
@@ -67,9 +72,9 @@ impl MessageWriter {
         self.field(ORDERING_KEY, &parts);
     }
 
-    /// The whole message.
-    pub fn finish(self) -> Bytes {
-        Bytes::from(self.buffer).slice(self.start..)
+    /// The message so far.
+    pub fn message(&self) -> &[u8] {
+        &self.buffer[self.start..]
     }
 
     fn field(&mut self, tag: u8, parts: &[&[u8]]) {
