@@ -115,7 +115,7 @@ pub enum PublishErrorKind {
     TopicMissing,
     /// No credentials, or without the permission to publish.
     Auth,
-    /// Pub/Sub cannot be reached; waited out, never surfaced by a running sink.
+    /// The endpoint cannot be used at all. One that does not answer is waited out.
     Unavailable,
     /// The sink was stopped before the message was sent.
     Shutdown,

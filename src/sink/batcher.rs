@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::culprit::Culprit;
 use crate::event::Message;
 
 /// Most bytes in a `PublishRequest`, overhead included:
@@ -59,12 +60,7 @@ pub enum Cut {
     /// A request's worth of messages, taken out.
     Batch(Batch),
     /// A message that Pub/Sub can never take, left where it is.
-    TooLarge {
-        /// Its sequence number.
-        sequence: u64,
-        /// Bytes of a request with nothing but it.
-        bytes: usize,
-    },
+    TooLarge(Culprit),
 }
 
 /// Messages in order, with the times by which they want to be sent.
@@ -139,7 +135,7 @@ impl Queue {
         let first = self.messages.front().expect("a lane that sends holds a message");
         let mut bytes = field_bytes(first.body.len());
         if limits.overhead + bytes > MAX_REQUEST_BYTES {
-            return Cut::TooLarge { sequence: first.sequence, bytes: limits.overhead + bytes };
+            return Cut::TooLarge(Culprit::new(first, limits.overhead + bytes));
         }
         let mut count = 1;
         for message in self.messages.iter().take(limits.messages.min(most)).skip(1) {
@@ -185,7 +181,7 @@ mod tests {
     fn batch(cut: Cut) -> Batch {
         match cut {
             Cut::Batch(batch) => batch,
-            Cut::TooLarge { sequence, .. } => panic!("message {sequence} is too large"),
+            Cut::TooLarge(culprit) => panic!("{culprit:?}"),
         }
     }
 
@@ -212,7 +208,10 @@ mod tests {
         assert_eq!(sequences(&batch(queue.cut(&limits, usize::MAX))), [2]);
         assert_eq!(sequences(&batch(queue.cut(&limits, usize::MAX))), [3]);
         let cut = queue.cut(&limits, usize::MAX);
-        assert!(matches!(cut, Cut::TooLarge { sequence: 4, bytes: 10_000_035 }), "{cut:?}");
+        assert!(
+            matches!(&cut, Cut::TooLarge(Culprit { sequence: 4, bytes: 10_000_035, .. })),
+            "{cut:?}"
+        );
     }
 
     #[test]

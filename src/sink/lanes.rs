@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::batcher::{Batch, Cut, Limits, field_bytes};
 use super::codes::Failure;
+use super::culprit::Culprit;
 use super::lane::{Lane, LaneHasher, LaneId, Phase};
 use crate::error::PublishErrorKind;
 use crate::event::{Lane as Order, Message};
@@ -44,8 +45,8 @@ pub struct Halt {
     pub kind: PublishErrorKind,
     /// Why: see [`Failure::reason`].
     pub reason: String,
-    /// The message that is to blame and the bytes of its request, if one is.
-    pub culprit: Option<(u64, usize)>,
+    /// The message that is to blame, if one is.
+    pub culprit: Option<Culprit>,
 }
 
 /// What an outcome has led to.
@@ -183,9 +184,9 @@ impl Lanes {
                         self.queued = self.queued.saturating_sub(batch.bytes);
                         Arc::clone(lane.batch.insert(Arc::new(batch)))
                     }
-                    Cut::TooLarge { sequence, bytes } => {
+                    Cut::TooLarge(culprit) => {
                         let reason = "over Pub/Sub's limit".to_owned();
-                        self.refuse(PublishErrorKind::TooLarge, reason, (sequence, bytes), now);
+                        self.refuse(PublishErrorKind::TooLarge, reason, culprit, now);
                         continue;
                     }
                 },

@@ -9,6 +9,7 @@ mod batcher;
 mod codec;
 mod codes;
 mod credentials;
+mod culprit;
 mod lane;
 mod lanes;
 mod pubsub;

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Sink;
 use super::batcher::Limits;
 use super::codes::Failure;
+use super::culprit::Culprit;
 use super::lane::LaneId;
 use super::lanes::{Halt, Lanes, Request, Rules, Settled};
 use super::transport::{Connection, Topic};
@@ -268,16 +269,17 @@ impl Task {
 
 fn explain(halt: &Halt, topic: &str) -> PublishError {
     let reason = &halt.reason;
-    let message = match (halt.kind, halt.culprit) {
-        (PublishErrorKind::TooLarge, Some((_, bytes))) => {
-            format!("a message for {topic} needs a request of {bytes} bytes: {reason}")
+    let message = match (halt.kind, &halt.culprit) {
+        (PublishErrorKind::TooLarge, Some(Culprit { bytes, name, .. })) => {
+            format!("the message for {name} needs a request of {bytes} bytes to {topic}: {reason}")
         }
-        (PublishErrorKind::Rejected, Some((_, bytes))) => {
-            format!("Pub/Sub refuses a message of {bytes} bytes for {topic}: {reason}")
+        (PublishErrorKind::Rejected, Some(Culprit { bytes, name, .. })) => {
+            format!("Pub/Sub refuses the message of {bytes} bytes for {name} to {topic}: {reason}")
         }
         (PublishErrorKind::TopicMissing, _) => format!("{topic} does not exist: {reason}"),
         (PublishErrorKind::Auth, _) => format!("not allowed to publish to {topic}: {reason}"),
         (_, _) => format!("{topic} does not take messages: {reason}"),
     };
-    PublishError { kind: halt.kind, message, sequence: halt.culprit.map(|(sequence, _)| sequence) }
+    let sequence = halt.culprit.as_ref().map(|culprit| culprit.sequence);
+    PublishError { kind: halt.kind, message, sequence }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ def test_a_document_over_the_limit_stops_its_stream_before_it(line: Line) -> Non
         assert process.wait() == 1
         assert f"error: {STREAM}: " in process.stderr
         assert "10 MB" in process.stderr
+        assert re.search(r"for an event [0-9a-f]{32} of \w+\.orders ", process.stderr)
         assert "$project" in process.stderr.partition("hint: ")[2]
         assert "s3cret" not in process.stderr
     # What the hint says helps, and shows that the position was never past it.

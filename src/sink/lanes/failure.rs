@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{Halt, LaneId, Lanes, Phase, Settled};
 use crate::error::PublishErrorKind;
 use crate::sink::codes::{Failure, Fate};
+use crate::sink::culprit::Culprit;
 
 impl Lanes {
     pub(super) fn failed(&mut self, id: LaneId, failure: Failure, now: Instant) -> Settled {
@@ -54,7 +55,7 @@ impl Lanes {
                 Fate::Shrink => PublishErrorKind::TooLarge,
                 _ => PublishErrorKind::Rejected,
             };
-            let culprit = (message.sequence, overhead + batch.bytes);
+            let culprit = Culprit::new(message, overhead + batch.bytes);
             self.refuse(kind, failure.reason, culprit, now);
             return Settled::Dropped;
         }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Halt, LaneId, Lanes};
 use crate::error::PublishErrorKind;
+use crate::sink::culprit::Culprit;
 
 impl Lanes {
     /// Ends everything before the message of `culprit`, unless it ends earlier already.
@@ -15,10 +16,10 @@ impl Lanes {
         &mut self,
         kind: PublishErrorKind,
         reason: String,
-        culprit: (u64, usize),
+        culprit: Culprit,
         now: Instant,
     ) {
-        let (sequence, _) = culprit;
+        let sequence = culprit.sequence;
         if self.refused.as_ref().is_none_or(|(earlier, _)| sequence < *earlier) {
             self.refused = Some((sequence, Halt { kind, reason, culprit: Some(culprit) }));
         }

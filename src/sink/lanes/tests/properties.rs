@@ -200,7 +200,7 @@ proptest! {
         let end = world.refused.unwrap_or(world.taken.len() as u64);
         prop_assert!((0..end).all(|sequence| world.published.contains(&sequence)));
         prop_assert!(world.refused.is_none_or(|refused| !world.published.contains(&refused)));
-        let culprit = world.halted.and_then(|halt| halt.culprit).map(|(sequence, _)| sequence);
+        let culprit = world.halted.and_then(|halt| halt.culprit).map(|culprit| culprit.sequence);
         prop_assert_eq!(culprit, world.refused);
         assert_order(&world.arrivals);
     }

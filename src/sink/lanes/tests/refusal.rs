@@ -9,7 +9,7 @@ fn settle(lanes: &mut Lanes, key: u64, outcome: Result<(), Failure>, now: Instan
 
 /// The sequence number of the message that ended the lanes.
 fn ended_by(lanes: &mut Lanes, now: Instant) -> Option<u64> {
-    lanes.next_request(now).unwrap_err().culprit.map(|(sequence, _)| sequence)
+    lanes.next_request(now).unwrap_err().culprit.map(|culprit| culprit.sequence)
 }
 
 #[test]
@@ -173,5 +173,5 @@ fn a_message_that_is_too_large_lets_others_precede_it_as_well() {
     settle(&mut lanes, 2, Ok(()), now);
     let halt = lanes.next_request(now).unwrap_err();
     assert_eq!(halt.kind, PublishErrorKind::TooLarge);
-    assert_eq!(halt.culprit, Some((2, 20 + 11_000_005)));
+    assert_eq!(blamed(&halt), Some((2, 20 + 11_000_005)));
 }
