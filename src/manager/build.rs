@@ -72,6 +72,7 @@ impl<'a> Builder<'a> {
             client,
             stream.capture.clone(),
             &stream.source,
+            None,
             &self.backoff,
             Arc::clone(statistics),
         )

@@ -24,6 +24,8 @@ pub(super) struct Query {
     pub batch_size: u32,
     max_await: Duration,
     full_document: FullDocument,
+    /// What the user never sees: the namespace of a checkpoint store.
+    excluded: Option<Document>,
     stages: Vec<Document>,
 }
 
@@ -57,6 +59,7 @@ impl Query {
         client: Client,
         capture: Capture,
         source: &SourceConfig,
+        excluded: Option<(String, String)>,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             client,
@@ -64,6 +67,7 @@ impl Query {
             batch_size: source.batch_size.max(1),
             max_await: source.max_await_time_ms.duration(),
             full_document: source.full_document,
+            excluded: excluded.map(except),
             stages: stages(source)?,
         })
     }
@@ -179,7 +183,8 @@ impl Query {
         };
         options.extend(image.map(|image| ("fullDocument".to_owned(), image.into())));
         let change_stream = doc! { "$changeStream": options };
-        std::iter::once(change_stream).chain(self.stages.iter().cloned()).collect()
+        let stages = self.excluded.iter().chain(&self.stages).cloned();
+        std::iter::once(change_stream).chain(stages).collect()
     }
 
     /// What is captured, and from where on.
@@ -201,6 +206,11 @@ impl Query {
         }
         options
     }
+}
+
+/// A stage that drops all events of a collection.
+fn except((database, collection): (String, String)) -> Document {
+    doc! { "$match": { "$nor": [{ "ns.db": database, "ns.coll": collection }] } }
 }
 
 /// The user's stages, written in the YAML as Extended JSON.

@@ -21,7 +21,7 @@ async fn stream(uri: &str) -> Result<ChangeStream, Error> {
     let capture = Capture::Collection("shop".into(), "orders".into());
     let source: SourceConfig = serde_json::from_value(json!({})).unwrap();
     let backoff = BackoffPolicy::new(2.0, Duration::from_secs(1));
-    Ok(ChangeStream::new(client, capture, &source, &backoff, Arc::default())?)
+    Ok(ChangeStream::new(client, capture, &source, None, &backoff, Arc::default())?)
 }
 
 async fn connect_error(uri: &str) -> SourceError {
