@@ -2,7 +2,7 @@
 
 use super::{
     Capture, CheckpointConfig, Config, ConnectionConfig, GcpConfig, PubSubConfig, Scope,
-    SourceConfig, validate,
+    SourceConfig, namespaces, validate,
 };
 use crate::error::ConfigError;
 use crate::event::StreamId;
@@ -49,11 +49,13 @@ impl Config {
             for (name, source) in &connection.sources {
                 let path = format!("mongodb.connections.{id}.sources.{name}");
                 check_names(source, &path)?;
+                let capture = capture(connection, source, &path)?;
+                namespaces::check(source, &capture, &path)?;
                 streams.push(StreamConfig {
                     id: StreamId::new(id, name),
                     connection: connection.clone(),
                     source: source.clone(),
-                    capture: capture(connection, source, &path)?,
+                    capture,
                 });
             }
         }
@@ -123,7 +125,7 @@ fn check_names(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
 }
 
 /// MongoDB manual, "Naming Restrictions": 63 bytes, none of `/\. "$*<>:|?` and no NUL.
-fn check_database(name: &str, path: &str) -> Result<(), ConfigError> {
+pub(super) fn check_database(name: &str, path: &str) -> Result<(), ConfigError> {
     let refused = |c: char| "/\\. \"$*<>:|?\0".contains(c);
     if name.is_empty() || name.len() > 63 || name.contains(refused) {
         let message = "expected a database name: 1 to 63 bytes, none of / \\ . \" $ * < > : | ? \
@@ -138,7 +140,7 @@ fn check_database(name: &str, path: &str) -> Result<(), ConfigError> {
 
 /// MongoDB manual, "Naming Restrictions" and "Change Streams": no `$`, no NUL, no system
 /// collection; a namespace has at most 255 bytes.
-fn check_collection(name: &str, path: &str) -> Result<(), ConfigError> {
+pub(super) fn check_collection(name: &str, path: &str) -> Result<(), ConfigError> {
     if name.is_empty() || name.len() > 235 || name.contains(['$', '\0']) {
         let message = "expected a collection name: 1 to 235 bytes, no $";
         return Err(validate::error(path, message));

@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 
 use crate::checkpoint::{CheckpointStore, FileStore, Identity, Intervals, MemoryStore};
 use crate::config::{
-    CheckpointConfig, Config, Ordering, PubSubConfig, RunSections, StoreKind, StreamConfig,
+    CheckpointConfig, Config, ConnectionConfig, Ordering, PubSubConfig, RunSections, StoreKind,
+    StreamConfig,
 };
 use crate::error::{ConfigError, Error};
 use crate::event::StreamId;
@@ -72,6 +73,7 @@ impl<'a> Builder<'a> {
             client,
             stream.capture.clone(),
             &stream.source,
+            None,
             &self.backoff,
             Arc::clone(statistics),
         )
@@ -104,8 +106,8 @@ impl<'a> Builder<'a> {
             return Ok(client.clone());
         }
         let streams = u32::try_from(stream.connection.sources.len()).unwrap_or(u32::MAX);
-        let client =
-            source::build_client(&stream.connection.uri, &self.config.monitoring, streams).await;
+        let ConnectionConfig { uri, compressors, .. } = &stream.connection;
+        let client = source::build_client(uri, compressors, &self.config.monitoring, streams).await;
         let client = client.map_err(|error| match error {
             Error::Config(error) => error.below(&connection_path(&stream.id)).into(),
             error => error,

@@ -41,7 +41,9 @@ enum State {
 }
 
 impl ChangeStream {
-    /// A stream of `capture` with the options of `source`; nothing is sent yet.
+    /// A stream of `capture` with the options of `source`; nothing is sent yet. `excluded` is a
+    /// namespace (database, collection) whose events the server never sends: that of a checkpoint
+    /// store in the same deployment, with which the stream would feed itself.
     ///
     /// # Errors
     /// A pipeline stage that is not Extended JSON, with a path below the source.
@@ -49,11 +51,12 @@ impl ChangeStream {
         client: Client,
         capture: Capture,
         source: &SourceConfig,
+        excluded: Option<(String, String)>,
         backoff: &BackoffPolicy,
         statistics: Arc<StreamStatistics>,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            query: Arc::new(Query::new(client, capture, source)?),
+            query: Arc::new(Query::new(client, capture, source, excluded)?),
             backoff: backoff.start(),
             statistics,
             position: None,

@@ -58,7 +58,8 @@ impl Bench {
         let source: SourceConfig = serde_json::from_value(keys).unwrap();
         let backoff = BackoffPolicy::new(2.0, Duration::from_millis(200));
         let statistics = Arc::clone(&self.statistics);
-        ChangeStream::new(self.client.clone(), capture, &source, &backoff, statistics).unwrap()
+        ChangeStream::new(self.client.clone(), capture, &source, None, &backoff, statistics)
+            .unwrap()
     }
 
     /// A stream of `orders` that is open from now on.
