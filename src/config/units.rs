@@ -141,8 +141,7 @@ impl fmt::Display for ByteSize {
         {
             return write!(f, "{}{suffix}", bytes / unit);
         }
-        let fits =
-            |(_, unit): &&(&str, u64)| bytes >= *unit && bytes.is_multiple_of(unit / 1000);
+        let fits = |(_, unit): &&(&str, u64)| bytes >= *unit && bytes.is_multiple_of(unit / 1000);
         let (suffix, unit) = DECIMAL_UNITS.iter().find(fits).unwrap_or(&("B", 1));
         write!(f, "{}", bytes / unit)?;
         let thousandths = bytes % unit * 1000 / unit;

@@ -7,6 +7,7 @@ mod emulator;
 mod errors;
 mod extended_json;
 mod runner;
+mod statistics;
 
 use pyo3::prelude::*;
 
@@ -21,5 +22,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;
+    module.add_class::<statistics::PyStreamStatistics>()?;
     module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use mongodb::bson::{RawArray, RawBsonRef, RawDocument};
+use mongodb::bson::{RawArray, RawBsonRef, RawDocument, Timestamp};
 use mongodb::raw_batch_cursor::RawBatch;
 
 use crate::error::{SourceError, SourceErrorKind};
@@ -33,6 +33,8 @@ pub(super) fn bytes(reply: RawBatch) -> Bytes {
 pub(super) struct Reply {
     /// The cursor on the server; 0 when it has closed it, as after an invalidate event.
     pub cursor_id: i64,
+    /// The server's operation time when it replied.
+    pub operation_time: Option<Timestamp>,
     /// What the reply holds.
     pub batch: Batch,
 }
@@ -46,7 +48,8 @@ impl Reply {
             return Err(unreadable());
         };
         let catching_up = events.len() >= batch_size as usize || reply.len() >= FULL_REPLY_BYTES;
-        Ok(Self { cursor_id, batch: Batch::new(reply, events, parts.post_batch, catching_up) })
+        let batch = Batch::new(reply, events, parts.post_batch, catching_up);
+        Ok(Self { cursor_id, operation_time: parts.operation_time, batch })
     }
 
     /// The position after this reply; `None` when it is empty and has no post-batch token.
@@ -60,13 +63,16 @@ struct Parts {
     cursor_id: Option<i64>,
     events: Option<Vec<Range<usize>>>,
     post_batch: Option<Position>,
+    operation_time: Option<Timestamp>,
 }
 
 impl Parts {
     /// `None` for malformed BSON.
     fn find(reply: &[u8]) -> Option<Self> {
-        let mut parts = Self::default();
-        for element in RawDocument::from_bytes(reply).ok()?.get_document("cursor").ok()? {
+        let document = RawDocument::from_bytes(reply).ok()?;
+        let operation_time = document.get_timestamp("operationTime").ok();
+        let mut parts = Self { operation_time, ..Self::default() };
+        for element in document.get_document("cursor").ok()? {
             let (key, value) = element.ok()?;
             match (key.as_str(), value) {
                 ("id", RawBsonRef::Int64(id)) => parts.cursor_id = Some(id),

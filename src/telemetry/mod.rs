@@ -3,4 +3,4 @@
 pub mod logging;
 mod statistics;
 
-pub use statistics::{StatisticsSnapshot, StreamStatistics};
+pub use statistics::{Part, StatisticsSnapshot, StreamState, StreamStatistics};
