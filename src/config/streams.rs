@@ -8,7 +8,7 @@ use crate::error::ConfigError;
 use crate::event::StreamId;
 
 /// Databases of the server itself, which have no change streams.
-const SYSTEM_DATABASES: [&str; 3] = ["admin", "config", "local"];
+pub(super) const SYSTEM_DATABASES: [&str; 3] = ["admin", "config", "local"];
 
 /// One source with all that its stream needs to know.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ fn check_names(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
 }
 
 /// MongoDB manual, "Naming Restrictions": 63 bytes, none of `/\. "$*<>:|?` and no NUL.
-fn check_database(name: &str, path: &str) -> Result<(), ConfigError> {
+pub(super) fn check_database(name: &str, path: &str) -> Result<(), ConfigError> {
     let refused = |c: char| "/\\. \"$*<>:|?\0".contains(c);
     if name.is_empty() || name.len() > 63 || name.contains(refused) {
         let message = "expected a database name: 1 to 63 bytes, none of / \\ . \" $ * < > : | ? \
@@ -138,7 +138,7 @@ fn check_database(name: &str, path: &str) -> Result<(), ConfigError> {
 
 /// MongoDB manual, "Naming Restrictions" and "Change Streams": no `$`, no NUL, no system
 /// collection; a namespace has at most 255 bytes.
-fn check_collection(name: &str, path: &str) -> Result<(), ConfigError> {
+pub(super) fn check_collection(name: &str, path: &str) -> Result<(), ConfigError> {
     if name.is_empty() || name.len() > 235 || name.contains(['$', '\0']) {
         let message = "expected a collection name: 1 to 235 bytes, no $";
         return Err(validate::error(path, message));

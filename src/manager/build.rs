@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::checkpoint::{CheckpointStore, FileStore, Identity, Intervals, MemoryStore};
-use crate::config::{
-    CheckpointConfig, Config, Ordering, PubSubConfig, RunSections, StoreKind, StreamConfig,
-};
+use crate::checkpoint::{CheckpointStore, Identity, Intervals, Stores};
+use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::event::StreamId;
 use crate::flow::{BackoffPolicy, Budget};
@@ -16,7 +14,7 @@ use crate::pipeline::Pipeline;
 use crate::sink::{Connection, PubSubSink};
 use crate::source::{self, ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
-use crate::transform::{HASH_NAME, Transform};
+use crate::transform::Transform;
 
 /// Where a stream's connection stands in the configuration.
 pub(super) fn connection_path(id: &StreamId) -> String {
@@ -43,6 +41,7 @@ pub(super) struct Builder<'a> {
     project: &'a str,
     publisher: Connection,
     clients: HashMap<Arc<str>, mongodb::Client>,
+    stores: Stores<'a>,
     backoff: BackoffPolicy,
 }
 
@@ -56,6 +55,7 @@ impl<'a> Builder<'a> {
             project: &gcp.project_id,
             publisher: Connection::open(gcp, pubsub)?,
             clients: HashMap::new(),
+            stores: Stores::new(config, checkpoint),
             backoff: BackoffPolicy::from(&config.error_handling),
         })
     }
@@ -72,13 +72,13 @@ impl<'a> Builder<'a> {
             client,
             stream.capture.clone(),
             &stream.source,
-            None,
+            self.checkpoint.excluded_from(&stream.capture),
             &self.backoff,
             Arc::clone(statistics),
         )
         .map_err(|error| error.below(&source_path(&stream.id)))?;
         Ok(Pipeline {
-            identity: self.identity(stream),
+            identity: Identity::of(stream, self.pubsub),
             source: Prefetch::new(source),
             start: StartAt::from_config(&stream.source.startup)
                 .map_err(|error| error.below(&source_path(&stream.id)))?,
@@ -92,7 +92,7 @@ impl<'a> Builder<'a> {
                 Arc::clone(statistics),
             ),
             receipts,
-            store: self.store(stream)?,
+            store: self.store(stream).await?,
             intervals: Intervals::from(self.checkpoint),
             budget: Budget::from(&self.config.flow),
             statistics: Arc::clone(statistics),
@@ -115,19 +115,6 @@ impl<'a> Builder<'a> {
         Ok(client)
     }
 
-    fn identity(&self, stream: &StreamConfig) -> Identity {
-        Identity {
-            stream: stream.id.to_string(),
-            scope: stream.capture.to_string(),
-            replica_set: String::new(),
-            ordering: match self.pubsub.ordering {
-                Ordering::Lanes => format!("lanes {} {HASH_NAME}", self.pubsub.lanes),
-                Ordering::Document => format!("document {HASH_NAME}"),
-                Ordering::None => "none".into(),
-            },
-        }
-    }
-
     fn topic(&self, stream: &StreamConfig) -> Result<String, ConfigError> {
         let key = &stream.source.topic;
         let topic = self.pubsub.topics.get(key).ok_or_else(|| ConfigError {
@@ -137,16 +124,7 @@ impl<'a> Builder<'a> {
         Ok(format!("projects/{}/topics/{}", self.project, topic.name))
     }
 
-    fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
-        Ok(match self.checkpoint.store {
-            StoreKind::File => {
-                let folder = self.checkpoint.path.as_deref().ok_or_else(|| ConfigError {
-                    path: "checkpoint.path".into(),
-                    message: "the store `file` needs a folder".into(),
-                })?;
-                Arc::new(FileStore::open(folder, &stream.id.to_string())?)
-            }
-            StoreKind::Memory => Arc::new(MemoryStore::default()),
-        })
+    async fn store(&mut self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
+        self.stores.open(stream).await
     }
 }
