@@ -3,10 +3,37 @@
 use std::sync::Arc;
 
 use super::{Checkpoint, CheckpointStore, Identity, Stored, Stores};
-use crate::config::{CheckpointConfig, Config, StoreKind, StreamConfig};
+use crate::config::{CheckpointConfig, Config, Secret, Startup, StoreKind, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::flow::BackoffPolicy;
 use crate::source::{self, ChangeStream, Source, StartAt};
+
+/// Where a stream begins, as it is written on a command line: `earliest`, `latest`, `token:<hex>`
+/// (the `_data` of a resume token) or a time in RFC 3339.
+///
+/// # Errors
+/// What was expected; never a part of a token.
+pub fn parse_start(text: &str) -> Result<StartAt, String> {
+    let startup = match (text, text.strip_prefix("token:")) {
+        ("earliest", _) => Startup::Earliest,
+        ("latest", _) => Startup::Latest,
+        (_, Some(data)) => {
+            let hex = data.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if data.is_empty() || data.len() % 2 == 1 || !hex {
+                return Err("expected the `_data` of a resume token after `token:`, \
+                            an even number of hex digits"
+                    .into());
+            }
+            Startup::Token(Secret::new(data))
+        }
+        _ => Startup::Timestamp(text.to_owned()),
+    };
+    StartAt::from_config(&startup).map_err(|_| {
+        "expected `earliest`, `latest`, `token:<hex>`, or a time in RFC 3339 such as \
+         `2026-01-31T12:00:00Z`"
+            .to_owned()
+    })
+}
 
 /// What is stored for `stream`, or for each stream of the configuration, by its name; `None` for a
 /// stream without a checkpoint. Takes no lock: `run` may go on.
@@ -119,4 +146,31 @@ fn find(streams: Vec<StreamConfig>, name: &str) -> Result<StreamConfig, ConfigEr
         path: "mongodb.connections".into(),
         message: format!("no stream is called `{name}`: there is {}", known.join(", ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{Timestamp, rawdoc};
+
+    use super::*;
+    use crate::event::Position;
+
+    #[test]
+    fn a_start_is_a_word_a_token_or_a_time() {
+        assert_eq!(parse_start("earliest"), Ok(StartAt::Earliest));
+        assert_eq!(parse_start("latest"), Ok(StartAt::Latest));
+        let token = Position::Token(rawdoc! { "_data": "82AB" });
+        assert_eq!(parse_start("token:82AB"), Ok(StartAt::Position(token)));
+        let time = Timestamp { time: 1_769_860_800, increment: 1 };
+        let time = Position::OperationTime(time);
+        assert_eq!(parse_start("2026-01-31T12:00:00Z"), Ok(StartAt::Position(time)));
+    }
+
+    #[test]
+    fn any_other_start_is_refused() {
+        for text in ["", "Latest", "yesterday", "token:", "token:82A", "token:8x", "82AB", "2026"] {
+            let error = parse_start(text).unwrap_err();
+            assert!(error.contains("expected"), "{error}");
+        }
+    }
 }
