@@ -31,6 +31,8 @@ pub mod flow;
 
 pub mod checkpoint;
 
+mod gcp;
+
 pub mod emulator;
 pub mod telemetry;
 

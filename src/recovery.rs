@@ -77,13 +77,13 @@ pub fn hint(error: &Error) -> &'static str {
         Error::Publish(error) => publish_hint(error.kind),
         Error::Checkpoint(error) => match error.kind {
             CheckpointErrorKind::Unreachable => {
-                "Check that `checkpoint.path` exists, can be written and has free space."
+                "Check the store named in `checkpoint`: that it exists, can be reached and written, and has free space."
             }
             CheckpointErrorKind::Corrupt => {
-                "Restore the file from a backup, or move it away to start anew from `startup`."
+                "Restore what is stored from a backup, or forget it with `mongo-gcp-stream position clear` and begin anew with `position set`."
             }
             CheckpointErrorKind::Conflict => {
-                "Point `checkpoint.path` elsewhere, stop the other process, or move the file away to start anew from `startup`."
+                "One process at a time moves a stream's position: stop the other one first. Where the set-up was changed on purpose, begin anew with `mongo-gcp-stream position set` or `position clear`."
             }
         },
         Error::Internal(_) => "This is a defect: please report it with the log.",
@@ -108,10 +108,10 @@ fn source_hint(kind: SourceErrorKind) -> &'static str {
             "Check the source's `pipeline` and options against the server's version; a pipeline must keep `_id`."
         }
         SourceErrorKind::HistoryLost => {
-            "The oplog no longer holds the position: move the checkpoint file away to start anew from `startup`, copy what was missed, and enlarge the oplog."
+            "The oplog no longer holds the position: begin anew with `mongo-gcp-stream position set --to earliest`, copy what was missed, and enlarge the oplog."
         }
         SourceErrorKind::InvalidPosition => {
-            "The stored token belongs to another stream or is damaged: restore the checkpoint file, or move it away to start anew from `startup`."
+            "The token belongs to another stream or is damaged: restore the checkpoint from a backup, or begin anew with `mongo-gcp-stream position set` or `position clear`."
         }
         SourceErrorKind::Oversize => {
             "Drop large fields in the source's `pipeline` with `$project`, or set `full_document: default`."

@@ -13,7 +13,9 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-use super::{Checkpoint, CheckpointStore, check_advance, conflict, corrupt, json, unreachable};
+use super::{
+    Checkpoint, CheckpointStore, Stored, check_advance, conflict, corrupt, json, unreachable,
+};
 use crate::error::CheckpointError;
 
 /// Keeps the checkpoint of a stream in `<folder>/<stream>.json`.
@@ -60,6 +62,15 @@ impl FileStore {
         Ok(Self { files: Arc::new(Mutex::new(files)) })
     }
 
+    /// What is stored for `stream` in `folder`, without the lock: for looking on while another
+    /// process moves it. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`read`](CheckpointStore::read).
+    pub fn look(folder: &Path, stream: &str) -> Result<Option<Stored>, CheckpointError> {
+        read(&folder.join(format!("{}.json", file_stem(stream))))
+    }
+
     /// Runs `work` on a thread that may block. One call after the other, in the order in which they
     /// are made: a store whose caller has gone is still brought to its end before the next begins.
     fn with_files<T: Send + 'static>(
@@ -76,8 +87,8 @@ impl FileStore {
 }
 
 impl CheckpointStore for FileStore {
-    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
-        self.with_files(Files::load)
+    fn read(&self) -> BoxFuture<'_, Result<Option<Stored>, CheckpointError>> {
+        self.with_files(|files| read(&files.checkpoint))
     }
 
     fn store<'a>(
@@ -104,20 +115,12 @@ impl Files {
         Ok(Self { folder: folder.to_owned(), checkpoint, temporary, lock, owner: process::id() })
     }
 
-    fn load(&self) -> Result<Option<Checkpoint>, CheckpointError> {
-        let path = self.checkpoint.display();
-        let json = match fs::read(&self.checkpoint) {
-            Ok(json) => json,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read", &self.checkpoint, &error)),
-        };
-        json::decode(&json).map(Some).map_err(|what| corrupt(format!("{path}: {what}")))
-    }
-
     fn store(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        check_advance(self.load()?.as_ref(), checkpoint)?;
-        let stored_at = format!("{:.3}", jiff::Timestamp::now());
-        let json = json::encode(checkpoint, stored_at)
+        check_advance(
+            read(&self.checkpoint)?.map(|stored| stored.checkpoint).as_ref(),
+            checkpoint,
+        )?;
+        let json = json::encode(checkpoint, None, jiff::Timestamp::now())
             .map_err(|what| corrupt(format!("{}: {what}", self.checkpoint.display())))?;
         self.write(&json).map_err(|error| failed("write", &self.checkpoint, &error))
     }
@@ -140,6 +143,15 @@ impl Files {
         remove(&self.checkpoint)?;
         sync_folder(&self.folder).map_err(|error| failed("sync", &self.folder, &error))
     }
+}
+
+fn read(path: &Path) -> Result<Option<Stored>, CheckpointError> {
+    let json = match fs::read(path) {
+        Ok(json) => json,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", path, &error)),
+    };
+    json::decode(&json).map(Some).map_err(|what| corrupt(format!("{}: {what}", path.display())))
 }
 
 /// Creates `folder` and what is missing above it, so that it is still there after a power cut.

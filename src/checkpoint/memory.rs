@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 
-use super::{Checkpoint, CheckpointStore, check_advance};
+use super::{Checkpoint, CheckpointStore, Stored, check_advance};
 use crate::error::CheckpointError;
 
 /// Keeps the checkpoint in memory, by the same rules as the stores that last.
@@ -20,8 +20,11 @@ impl MemoryStore {
 }
 
 impl CheckpointStore for MemoryStore {
-    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
-        Box::pin(async { Ok(self.checkpoint().clone()) })
+    fn read(&self) -> BoxFuture<'_, Result<Option<Stored>, CheckpointError>> {
+        let checkpoint = self.checkpoint().clone();
+        let stored =
+            checkpoint.map(|checkpoint| Stored { checkpoint, stored_at: None, owner: None });
+        Box::pin(async { Ok(stored) })
     }
 
     fn store<'a>(

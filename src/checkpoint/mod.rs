@@ -3,22 +3,34 @@
 #[cfg(test)]
 mod batches;
 mod committer;
+mod document;
+mod fence;
 mod file;
+mod gcs;
 mod json;
 mod memory;
+mod mongodb;
+mod open;
+mod positions;
 mod take_over;
 mod tracker;
 
 pub use committer::{Committer, Intervals};
 pub use file::FileStore;
+pub use gcs::{Bucket, GcsStore};
 pub use memory::MemoryStore;
+pub use mongodb::MongoStore;
+pub use open::Stores;
+pub use positions::{clear, parse_start, set, show};
 pub use take_over::{TakenOver, take_over};
 pub use tracker::{Committable, Freed, Tracker};
 
 use futures_util::future::BoxFuture;
 
+use crate::config::{Ordering, PubSubConfig, StreamConfig};
 use crate::error::{CheckpointError, CheckpointErrorKind};
 use crate::event::Position;
+use crate::transform::HASH_NAME;
 
 /// What a checkpoint belongs to; stored with it and compared on load, since the server does not
 /// notice a foreign token.
@@ -32,6 +44,24 @@ pub struct Identity {
     pub replica_set: String,
     /// `lanes 64 xxh3-64`, `document xxh3-64` or `none`.
     pub ordering: String,
+}
+
+impl Identity {
+    /// What the checkpoint of `stream` belongs to; the replica set's name is known only once the
+    /// server has told it.
+    #[must_use]
+    pub fn of(stream: &StreamConfig, pubsub: &PubSubConfig) -> Self {
+        Self {
+            stream: stream.id.to_string(),
+            scope: stream.capture.to_string(),
+            replica_set: String::new(),
+            ordering: match pubsub.ordering {
+                Ordering::Lanes => format!("lanes {} {HASH_NAME}", pubsub.lanes),
+                Ordering::Document => format!("document {HASH_NAME}"),
+                Ordering::None => "none".into(),
+            },
+        }
+    }
 }
 
 /// A stored position.
@@ -56,15 +86,37 @@ impl Checkpoint {
     }
 }
 
+/// A checkpoint as it lies in its store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// When it was stored, by the clock of the machine that stored it; for people, nothing depends
+    /// on it.
+    pub stored_at: Option<jiff::Timestamp>,
+    /// Who stored it, in a store that several processes can reach at once: a random name.
+    pub owner: Option<String>,
+}
+
 /// Keeps the checkpoint of one stream. Monotone: `(epoch, sequence)` never goes backwards.
 pub trait CheckpointStore: Send + Sync {
-    /// The stored checkpoint, `None` where there is none yet.
+    /// What is stored, `None` where there is nothing yet.
     ///
     /// # Errors
     /// Whatever is there and cannot be understood is `Corrupt`, never a silent fresh start.
-    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>>;
+    fn read(&self) -> BoxFuture<'_, Result<Option<Stored>, CheckpointError>>;
 
-    /// Stores a checkpoint durably; a lower `(epoch, sequence)` than the stored one is `Conflict`.
+    /// The stored checkpoint, `None` where there is none yet.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
+        let read = self.read();
+        Box::pin(async { Ok(read.await?.map(|stored| stored.checkpoint)) })
+    }
+
+    /// Stores a checkpoint durably; a lower `(epoch, sequence)` than the stored one is `Conflict`,
+    /// and so is any at all once another process has begun a newer epoch.
     fn store<'a>(
         &'a self,
         checkpoint: &'a Checkpoint,

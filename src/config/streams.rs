@@ -10,7 +10,7 @@ use crate::error::ConfigError;
 use crate::event::StreamId;
 
 /// Databases of the server itself, which have no change streams.
-const SYSTEM_DATABASES: [&str; 3] = ["admin", "config", "local"];
+pub(super) const SYSTEM_DATABASES: [&str; 3] = ["admin", "config", "local"];
 
 /// One source with all that its stream needs to know.
 #[derive(Clone, Debug)]

@@ -1,9 +1,6 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
-use super::{
-    BatchConfig, CheckpointConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig,
-    Startup, StoreKind,
-};
+use super::{BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup};
 use crate::error::ConfigError;
 
 /// Most bytes of a publish request, by Pub/Sub's quota page ("Resource limits").
@@ -19,7 +16,7 @@ pub(super) fn error(path: &str, message: impl Into<String>) -> ConfigError {
 }
 
 /// Refuses with `message` unless `holds`.
-fn expect(holds: bool, path: &str, message: &str) -> Result<(), ConfigError> {
+pub(super) fn expect(holds: bool, path: &str, message: &str) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(error(path, message)) }
 }
 
@@ -51,7 +48,7 @@ impl Config {
             self.check_topics(pubsub)?;
         }
         if let Some(checkpoint) = &self.checkpoint {
-            check_checkpoint(checkpoint)?;
+            checkpoint.validate(self)?;
         }
         self.check_running()
     }
@@ -98,10 +95,8 @@ impl Config {
 fn check_connection(connection: &ConnectionConfig, id: &str) -> Result<(), ConfigError> {
     let path = format!("mongodb.connections.{id}");
     check_id(id, &path)?;
-    let uri = connection.uri.expose();
-    let rest = uri.strip_prefix("mongodb://").or_else(|| uri.strip_prefix("mongodb+srv://"));
     expect(
-        rest.is_some_and(|rest| !rest.is_empty()),
+        is_connection_string(connection.uri.expose()),
         &format!("{path}.uri"),
         "expected a connection string that begins with `mongodb://` or `mongodb+srv://`",
     )?;
@@ -112,6 +107,12 @@ fn check_connection(connection: &ConnectionConfig, id: &str) -> Result<(), Confi
         check_id(name, &path)?;
         check_source(source, &path)
     })
+}
+
+/// Whether it looks like one; the driver says more, before anything is connected.
+pub(super) fn is_connection_string(uri: &str) -> bool {
+    let rest = uri.strip_prefix("mongodb://").or_else(|| uri.strip_prefix("mongodb+srv://"));
+    rest.is_some_and(|rest| !rest.is_empty())
 }
 
 fn check_id(id: &str, path: &str) -> Result<(), ConfigError> {
@@ -184,20 +185,6 @@ fn check_batch(batch: &BatchConfig) -> Result<(), ConfigError> {
     )?;
     let timeout = batch.request_timeout.duration();
     expect(!timeout.is_zero(), "pubsub.batch.request_timeout", "must be more than 0")
-}
-
-fn check_checkpoint(checkpoint: &CheckpointConfig) -> Result<(), ConfigError> {
-    let path = checkpoint.path.as_ref().filter(|path| !path.as_os_str().is_empty());
-    expect(
-        checkpoint.store != StoreKind::File || path.is_some(),
-        "checkpoint.path",
-        "missing: `store: file` needs a folder",
-    )?;
-    let positive = "must be more than 0";
-    let interval = checkpoint.interval.duration();
-    expect(!interval.is_zero(), "checkpoint.interval", positive)?;
-    let idle_interval = checkpoint.idle_interval.duration();
-    expect(!idle_interval.is_zero(), "checkpoint.idle_interval", positive)
 }
 
 /// `level` or `target=level`. The filter itself would take a misspelt level for a target's name,

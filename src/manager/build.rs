@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::connection::MongoConnection;
 use super::{Stream, connection_path, source_path};
-use crate::checkpoint::{CheckpointStore, FileStore, Identity, Intervals, MemoryStore};
+use crate::checkpoint::{CheckpointStore, Identity, Intervals, Stores};
 use crate::config::{
-    CheckpointConfig, Config, FlowConfig, Ordering, PubSubConfig, RunSections, StoreKind,
-    StreamConfig,
+    CheckpointConfig, Config, FlowConfig, PubSubConfig, RunSections, StreamConfig,
 };
 use crate::error::{ConfigError, Error};
 use crate::flow::{BackoffPolicy, Budget};
@@ -18,7 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::sink::{Connection, PubSubSink};
 use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
-use crate::transform::{HASH_NAME, Transform};
+use crate::transform::Transform;
 
 /// The line of one source.
 pub(super) type Line = Pipeline<Prefetch<ChangeStream>, PubSubSink>;
@@ -36,6 +35,7 @@ pub(super) struct Builder {
     publisher: Connection,
     connections: HashMap<Arc<str>, MongoConnection>,
     streams: usize,
+    stores: Mutex<Stores>,
     backoff: BackoffPolicy,
 }
 
@@ -59,6 +59,7 @@ impl Builder {
             publisher: Connection::open(gcp, pubsub)?,
             connections,
             streams: streams.len(),
+            stores: Mutex::new(Stores::new(config, checkpoint)),
             backoff: BackoffPolicy::from(&config.error_handling),
         })
     }
@@ -75,13 +76,13 @@ impl Builder {
             self.client(stream).await?,
             stream.capture.clone(),
             &stream.source,
-            None,
+            self.checkpoint.excluded_from(&stream.capture),
             &self.backoff,
             Arc::clone(statistics),
         )
         .map_err(|error| error.below(&source_path(&stream.id)))?;
         Ok(Pipeline {
-            identity: self.identity(stream),
+            identity: Identity::of(stream, &self.pubsub),
             source: Prefetch::new(source),
             start: StartAt::from_config(&stream.source.startup)
                 .map_err(|error| error.below(&source_path(&stream.id)))?,
@@ -104,17 +105,8 @@ impl Builder {
 
     /// Where the position of `stream` is kept. Opened once and kept across restarts: no other
     /// process takes it over in between, and what is in memory stays.
-    pub fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
-        Ok(match self.checkpoint.store {
-            StoreKind::File => {
-                let folder = self.checkpoint.path.as_deref().ok_or_else(|| ConfigError {
-                    path: "checkpoint.path".into(),
-                    message: "the store `file` needs a folder".into(),
-                })?;
-                Arc::new(FileStore::open(folder, &stream.id.to_string())?)
-            }
-            StoreKind::Memory => Arc::new(MemoryStore::default()),
-        })
+    pub async fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
+        self.stores.lock().await.open(stream).await
     }
 
     /// One client a connection.
@@ -122,19 +114,6 @@ impl Builder {
         match self.connections.get(&stream.id.connection_id) {
             Some(connection) => connection.client().await,
             None => Err(Error::Internal(format!("no connection for stream {}", stream.id))),
-        }
-    }
-
-    fn identity(&self, stream: &StreamConfig) -> Identity {
-        Identity {
-            stream: stream.id.to_string(),
-            scope: stream.capture.to_string(),
-            replica_set: String::new(),
-            ordering: match self.pubsub.ordering {
-                Ordering::Lanes => format!("lanes {} {HASH_NAME}", self.pubsub.lanes),
-                Ordering::Document => format!("document {HASH_NAME}"),
-                Ordering::None => "none".into(),
-            },
         }
     }
 

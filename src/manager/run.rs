@@ -191,8 +191,8 @@ impl Restartable {
 
     async fn line(&self) -> Result<super::build::Line, Error> {
         let store = self.store.get_or_try_init(async || {
-            let (store, statistics) =
-                (self.builder.store(&self.stream)?, Arc::clone(&self.statistics));
+            let store = self.builder.store(&self.stream).await?;
+            let statistics = Arc::clone(&self.statistics);
             Ok::<_, Error>(Arc::new(Noted { store, statistics }) as Arc<dyn CheckpointStore>)
         });
         let store = Arc::clone(store.await?);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::checkpoint::{Checkpoint, CheckpointStore};
+use crate::checkpoint::{Checkpoint, CheckpointStore, Stored};
 use crate::error::CheckpointError;
 use crate::telemetry::StreamStatistics;
 
@@ -15,8 +15,8 @@ pub(super) struct Noted {
 }
 
 impl CheckpointStore for Noted {
-    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
-        self.store.load()
+    fn read(&self) -> BoxFuture<'_, Result<Option<Stored>, CheckpointError>> {
+        self.store.read()
     }
 
     fn store<'a>(

@@ -6,6 +6,7 @@
 mod emulator;
 mod errors;
 mod extended_json;
+mod position;
 mod runner;
 mod statistics;
 
@@ -19,6 +20,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<emulator::PyEmulator>()?;
+    module.add_class::<position::StoredPosition>()?;
+    module.add_function(wrap_pyfunction!(position::position_show, module)?)?;
+    module.add_function(wrap_pyfunction!(position::position_set, module)?)?;
+    module.add_function(wrap_pyfunction!(position::position_clear, module)?)?;
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;

@@ -2,7 +2,8 @@
 
 use tonic::{Code, Status};
 
-use crate::error::PublishErrorKind;
+use crate::error::{PublishError, PublishErrorKind};
+use crate::gcp::NoToken;
 
 /// What happens to a batch whose attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,19 @@ impl Failure {
 impl From<&Status> for Failure {
     fn from(status: &Status) -> Self {
         Self { fate: fate(status), reason: name(status.code()).to_owned() }
+    }
+}
+
+impl From<NoToken> for Failure {
+    fn from(error: NoToken) -> Self {
+        let fate = if error.passing { Fate::Retry } else { Fate::Stop(PublishErrorKind::Auth) };
+        Self { fate, reason: error.reason }
+    }
+}
+
+impl From<NoToken> for PublishError {
+    fn from(error: NoToken) -> Self {
+        Self { kind: PublishErrorKind::Auth, message: error.reason, sequence: None }
     }
 }
 

@@ -8,7 +8,6 @@
 mod batcher;
 mod codec;
 mod codes;
-mod credentials;
 mod culprit;
 mod lane;
 mod lanes;

@@ -14,9 +14,9 @@ use tonic::transport::{Channel, ClientTlsConfig};
 use super::batcher::Batch;
 use super::codec::{PublishCodec, PublishFrame, topic_field};
 use super::codes::{Failure, Fate};
-use super::credentials::Credentials;
 use crate::config::{Endpoint, GcpConfig, PubSubConfig};
 use crate::error::{ConfigError, Error, PublishError, PublishErrorKind};
+use crate::gcp::Credentials;
 
 const PUBLISH: &str = "/google.pubsub.v1.Publisher/Publish";
 /// What Google's own clients use (`grpc.keepalive_time_ms` of the generated Python publisher).
@@ -86,7 +86,8 @@ impl Connection {
                     .tls_config(tls)
                     .map_err(|error| unusable(&uri, &root_cause(&error)))?
                     .connect_lazy();
-                Ok(Self { channel, credentials: Some(Arc::new(Credentials::find()?)) })
+                let credentials = Credentials::find().map_err(PublishError::from)?;
+                Ok(Self { channel, credentials: Some(Arc::new(credentials)) })
             }
         }
     }

@@ -9,6 +9,7 @@ import click
 
 from mongo_gcp_stream import __version__
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
+from mongo_gcp_stream.cli.position import position
 from mongo_gcp_stream.cli.run import run
 from mongo_gcp_stream.cli.show import show_error
 from mongo_gcp_stream.errors import MongoGcpStreamError
@@ -67,6 +68,7 @@ def demo(events: int, rate: float) -> ExitCode:
     return ExitCode.CLEAN if run_demo(events, rate) else ExitCode.FAILED
 
 
+cli.add_command(position)
 cli.add_command(run)
 
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::checkpoint::batches::{batch, event, position};
-use crate::checkpoint::{MemoryStore, Tracker, take_over, unreachable};
+use crate::checkpoint::{MemoryStore, Stored, Tracker, take_over, unreachable};
 use crate::event::Position;
 
 /// A memory store that remembers what was stored when, and that can be out of reach.
@@ -20,8 +20,8 @@ struct Recorder {
 }
 
 impl CheckpointStore for Recorder {
-    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
-        self.memory.load()
+    fn read(&self) -> BoxFuture<'_, Result<Option<Stored>, CheckpointError>> {
+        self.memory.read()
     }
 
     fn store<'a>(&'a self, next: &'a Checkpoint) -> BoxFuture<'a, Result<(), CheckpointError>> {

@@ -2,6 +2,8 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Timestamp, rawdoc};
 
 use super::*;
+use crate::checkpoint::Identity;
+use crate::event::Position;
 
 fn checkpoint(position: Position) -> Checkpoint {
     Checkpoint {
@@ -17,13 +19,15 @@ fn checkpoint(position: Position) -> Checkpoint {
     }
 }
 
-const STORED_AT: &str = "2026-01-02T03:04:05.678Z";
+fn stored_at() -> jiff::Timestamp {
+    "2026-01-02T03:04:05.678Z".parse().unwrap()
+}
 
 /// A checkpoint's document with `field` replaced, as JSON.
 fn json_with(field: &str, value: impl Into<Bson>) -> Vec<u8> {
     let time = Timestamp { time: 1_725_000_000, increment: 7 };
     let checkpoint = checkpoint(Position::OperationTime(time));
-    let mut document = document(&checkpoint, STORED_AT.into()).unwrap();
+    let mut document = document::encode(&checkpoint, None, "now".into()).unwrap();
     document.insert(field, value);
     serde_json::to_vec(&document).unwrap()
 }
@@ -31,7 +35,7 @@ fn json_with(field: &str, value: impl Into<Bson>) -> Vec<u8> {
 #[test]
 fn the_text_is_readable() {
     let token = rawdoc! { "_data": "8266F0C0DE000000032B04" };
-    let json = encode(&checkpoint(Position::Token(token)), STORED_AT.into()).unwrap();
+    let json = encode(&checkpoint(Position::Token(token)), None, stored_at()).unwrap();
     let expected = r#"{
   "format_version": 1,
   "stream": "main.orders",
@@ -70,15 +74,16 @@ fn positions_come_back_to_the_byte() {
         Position::Token(rawdoc! { "z": true, "_data": "82" }),
     ] {
         let checkpoint = checkpoint(position);
-        let json = encode(&checkpoint, STORED_AT.into()).unwrap();
-        assert_eq!(decode(&json), Ok(checkpoint));
+        let json = encode(&checkpoint, Some("me"), stored_at()).unwrap();
+        let stored = Stored { checkpoint, stored_at: Some(stored_at()), owner: Some("me".into()) };
+        assert_eq!(decode(&json), Ok(stored));
     }
 }
 
 #[test]
 fn a_token_that_json_would_change_is_refused() {
     let checkpoint = checkpoint(Position::Token(rawdoc! { "_data": "82", "_kind": 1_i64 }));
-    let error = encode(&checkpoint, STORED_AT.into()).unwrap_err();
+    let error = encode(&checkpoint, Some("me"), stored_at()).unwrap_err();
     assert!(error.starts_with("position: "), "{error}");
 }
 

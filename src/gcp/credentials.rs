@@ -10,9 +10,6 @@ use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials as 
 use google_cloud_auth::errors::CredentialsError;
 use http::{Extensions, HeaderMap};
 
-use super::codes::{Failure, Fate};
-use crate::error::{PublishError, PublishErrorKind};
-
 /// How long the metadata server may take for the first token. It answers in milliseconds where
 /// there is one; elsewhere a firewall may swallow the question.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,6 +17,15 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where Application Default Credentials are kept on disk: <https://google.aip.dev/auth/4110>.
 const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const WELL_KNOWN_FILE: &str = ".config/gcloud/application_default_credentials.json";
+
+/// Why there is no access token.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoToken {
+    /// It may be there later; else a person has to change something.
+    pub passing: bool,
+    /// What is wrong, without any secret.
+    pub reason: String,
+}
 
 /// The credentials that this process runs with. The token is fetched on first use and renewed in
 /// the background before it expires.
@@ -34,7 +40,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// Finds the credentials, without fetching a token. Needs a Tokio runtime.
-    pub fn find() -> Result<Self, PublishError> {
+    pub fn find() -> Result<Self, NoToken> {
         Ok(Self {
             current: Mutex::new((0, build()?)),
             metadata_only: !has_file(),
@@ -43,7 +49,7 @@ impl Credentials {
     }
 
     /// The headers of a request, and the generation of the credentials that they come from.
-    pub async fn headers(&self) -> Result<(u64, HeaderMap), Failure> {
+    pub async fn headers(&self) -> Result<(u64, HeaderMap), NoToken> {
         let (generation, adc) = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Whoever has no credentials at all learns it at once instead of waiting for ever for a
         // metadata server that this machine does not have.
@@ -61,27 +67,25 @@ impl Credentials {
                 Ok((generation, data))
             }
             // Only given to those who ask with an entity tag.
-            Ok(CacheableResource::NotModified) => Err(Failure::unknown("no access token")),
+            Ok(CacheableResource::NotModified) => Err(passing()),
             Err(error) => Err(failure(&error, doubtful)),
         }
     }
 
     /// Fetches a new token in place of one that was refused, unless that has happened since.
-    pub fn renew(&self, refused: u64) -> Result<(), Failure> {
+    pub fn renew(&self, refused: u64) -> Result<(), NoToken> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.0 == refused {
-            *current = (refused + 1, build().map_err(|error| stop(&error.message))?);
+            *current = (refused + 1, build()?);
         }
         Ok(())
     }
 }
 
-fn build() -> Result<Adc, PublishError> {
-    Builder::default().build().map_err(|error| PublishError {
-        kind: PublishErrorKind::Auth,
-        message: format!("no usable Google credentials: {}", describe(&error)),
-        sequence: None,
-    })
+fn build() -> Result<Adc, NoToken> {
+    Builder::default()
+        .build()
+        .map_err(|error| stop(&format!("no usable Google credentials: {}", describe(&error))))
 }
 
 /// What is wrong with the credentials file, without quoting it.
@@ -99,16 +103,16 @@ fn describe(error: &BuildError) -> &'static str {
     }
 }
 
-fn failure(error: &CredentialsError, doubtful: bool) -> Failure {
-    if error.is_transient() && !doubtful {
-        Failure::unknown("no access token")
-    } else {
-        stop(&error.to_string())
-    }
+fn failure(error: &CredentialsError, doubtful: bool) -> NoToken {
+    if error.is_transient() && !doubtful { passing() } else { stop(&error.to_string()) }
 }
 
-fn stop(reason: &str) -> Failure {
-    Failure { fate: Fate::Stop(PublishErrorKind::Auth), reason: reason.to_owned() }
+fn passing() -> NoToken {
+    NoToken { passing: true, reason: "no access token".into() }
+}
+
+fn stop(reason: &str) -> NoToken {
+    NoToken { passing: false, reason: reason.to_owned() }
 }
 
 fn has_file() -> bool {
@@ -129,16 +133,16 @@ mod tests {
     async fn a_passing_failure_is_waited_out_and_a_lasting_one_is_not() {
         use google_cloud_auth::credentials::testing::error_credentials;
         let passing = credentials(error_credentials(true), false).headers().await.unwrap_err();
-        assert_eq!(passing.fate, Fate::Retry);
+        assert!(passing.passing);
         let lasting = credentials(error_credentials(false), false).headers().await.unwrap_err();
-        assert_eq!(lasting.fate, Fate::Stop(PublishErrorKind::Auth));
+        assert!(!lasting.passing);
     }
 
     #[tokio::test]
     async fn without_any_file_a_silent_metadata_server_means_no_credentials() {
         use google_cloud_auth::credentials::testing::error_credentials;
         let none = credentials(error_credentials(true), true).headers().await.unwrap_err();
-        assert_eq!(none.fate, Fate::Stop(PublishErrorKind::Auth));
+        assert!(!none.passing);
     }
 
     #[tokio::test]

@@ -1,0 +1,124 @@
+//! From the configuration to the stores of its streams.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use mongodb::Client;
+
+use super::{Bucket, CheckpointStore, FileStore, GcsStore, MemoryStore, MongoStore, Stored};
+use crate::config::{
+    CheckpointConfig, Config, ConnectionConfig, MonitoringConfig, StoreKind, StreamConfig,
+};
+use crate::error::{ConfigError, Error};
+use crate::source;
+
+/// Names Cloud Storage's emulator, as for Google's own clients.
+const STORAGE_EMULATOR_HOST: &str = "STORAGE_EMULATOR_HOST";
+
+/// Opens the stores of one configuration, which share a client for each deployment, or the
+/// connection to their bucket.
+#[derive(Debug)]
+pub struct Stores {
+    connections: BTreeMap<String, ConnectionConfig>,
+    monitoring: MonitoringConfig,
+    checkpoint: CheckpointConfig,
+    clients: HashMap<String, Client>,
+    bucket: Option<Bucket>,
+}
+
+impl Stores {
+    /// Opens nothing yet.
+    #[must_use]
+    pub fn new(config: &Config, checkpoint: &CheckpointConfig) -> Self {
+        Self {
+            connections: config.mongodb.connections.clone(),
+            monitoring: config.monitoring.clone(),
+            checkpoint: checkpoint.clone(),
+            clients: HashMap::new(),
+            bucket: None,
+        }
+    }
+
+    /// The store of `stream`, to move its checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`], `Conflict` where another process has locked the file, `Unreachable`
+    /// where the folder cannot be made or there are no credentials; [`Error::Config`] for a
+    /// connection string that the driver refuses.
+    pub async fn open(&mut self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
+        let name = stream.id.to_string();
+        Ok(match self.checkpoint.store {
+            StoreKind::File => Arc::new(FileStore::open(self.folder()?, &name)?),
+            StoreKind::MongoDb => Arc::new(self.mongodb(stream, &name).await?),
+            StoreKind::Gcs => Arc::new(self.gcs(&name)?),
+            StoreKind::Memory => Arc::new(MemoryStore::default()),
+        })
+    }
+
+    /// What is stored for `stream`, whoever moves it meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`CheckpointStore::read`] and of a connection string that the driver refuses.
+    pub async fn read(&mut self, stream: &StreamConfig) -> Result<Option<Stored>, Error> {
+        // The file's lock would keep `run` from starting, and be refused while it runs.
+        if self.checkpoint.store == StoreKind::File {
+            return Ok(FileStore::look(self.folder()?, &stream.id.to_string())?);
+        }
+        Ok(self.open(stream).await?.read().await?)
+    }
+
+    fn folder(&self) -> Result<&Path, ConfigError> {
+        self.checkpoint
+            .path
+            .as_deref()
+            .ok_or_else(|| missing("path", "the store `file` needs a folder"))
+    }
+
+    async fn mongodb(&mut self, stream: &StreamConfig, name: &str) -> Result<MongoStore, Error> {
+        let client = self.client(stream).await?;
+        let CheckpointConfig { database, collection, .. } = &self.checkpoint;
+        Ok(MongoStore::new(&client, database, collection, name))
+    }
+
+    /// One client for each deployment that positions are stored in.
+    async fn client(&mut self, stream: &StreamConfig) -> Result<Client, Error> {
+        let connection = self.checkpoint.connection.as_deref();
+        let connection = connection.unwrap_or(&*stream.id.connection_id);
+        let (uri, parent) = match &self.checkpoint.uri {
+            Some(uri) => (uri, "checkpoint".to_owned()),
+            None => {
+                let parent = format!("mongodb.connections.{connection}");
+                let found = self.connections.get(connection);
+                let found = found.ok_or_else(|| missing("connection", "no such connection"))?;
+                (&found.uri, parent)
+            }
+        };
+        if let Some(client) = self.clients.get(&parent) {
+            return Ok(client.clone());
+        }
+        let client = source::build_client(uri, &[], &self.monitoring, 0).await;
+        let client = client.map_err(|error| match error {
+            Error::Config(error) => error.below(&parent).into(),
+            error => error,
+        })?;
+        self.clients.insert(parent, client.clone());
+        Ok(client)
+    }
+
+    fn gcs(&mut self, name: &str) -> Result<GcsStore, Error> {
+        let prefix = self.checkpoint.prefix.as_deref().unwrap_or_default();
+        if let Some(bucket) = &self.bucket {
+            return Ok(GcsStore::new(bucket, prefix, name));
+        }
+        let bucket = self.checkpoint.bucket.as_deref();
+        let bucket = bucket.ok_or_else(|| missing("bucket", "the store `gcs` needs a bucket"))?;
+        let emulator = std::env::var(STORAGE_EMULATOR_HOST).ok().filter(|host| !host.is_empty());
+        let bucket = self.bucket.insert(Bucket::open(bucket, emulator.as_deref())?);
+        Ok(GcsStore::new(bucket, prefix, name))
+    }
+}
+
+fn missing(key: &str, message: &str) -> ConfigError {
+    ConfigError { path: format!("checkpoint.{key}"), message: message.into() }
+}
