@@ -60,6 +60,15 @@ impl FileStore {
         Ok(Self { files: Arc::new(Mutex::new(files)) })
     }
 
+    /// What is stored of `stream` in `folder`, without the lock: for a look while another process
+    /// may be moving it. Blocks.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::load`].
+    pub fn peek(folder: &Path, stream: &str) -> Result<Option<Checkpoint>, CheckpointError> {
+        read(&folder.join(format!("{}.json", file_stem(stream))))
+    }
+
     /// Runs `work` on a thread that may block. One call after the other, in the order in which they
     /// are made: a store whose caller has gone is still brought to its end before the next begins.
     fn with_files<T: Send + 'static>(
@@ -105,13 +114,7 @@ impl Files {
     }
 
     fn load(&self) -> Result<Option<Checkpoint>, CheckpointError> {
-        let path = self.checkpoint.display();
-        let json = match fs::read(&self.checkpoint) {
-            Ok(json) => json,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read", &self.checkpoint, &error)),
-        };
-        json::decode(&json).map(Some).map_err(|what| corrupt(format!("{path}: {what}")))
+        read(&self.checkpoint)
     }
 
     fn store(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
@@ -140,6 +143,16 @@ impl Files {
         remove(&self.checkpoint)?;
         sync_folder(&self.folder).map_err(|error| failed("sync", &self.folder, &error))
     }
+}
+
+fn read(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
+    let json = match fs::read(path) {
+        Ok(json) => json,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", path, &error)),
+    };
+    let corrupt = |what| corrupt(format!("{}: {what}", path.display()));
+    json::decode(&json).map(Some).map_err(corrupt)
 }
 
 /// Creates `folder` and what is missing above it, so that it is still there after a power cut.

@@ -12,15 +12,18 @@ mod gcp;
 mod mongodb;
 mod pubsub;
 mod running;
+mod subscriptions;
 
 mod secret;
 mod units;
 
 mod check;
 mod dotenv;
+mod effective;
 mod expand;
 mod later;
 mod load;
+mod masked_uri;
 mod overrides;
 mod path;
 mod schema;
@@ -29,6 +32,7 @@ mod validate;
 mod yaml;
 
 pub use checkpoint::{CheckpointConfig, StoreKind};
+pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};
 pub use endpoint::Endpoint;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
@@ -43,6 +47,7 @@ pub use running::{
 pub use schema::schema;
 pub use secret::Secret;
 pub use streams::{RunSections, StreamConfig};
+pub use subscriptions::SubscriptionConfig;
 pub use units::{ByteSize, Millis, Seconds};
 
 use schemars::JsonSchema;

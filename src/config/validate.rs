@@ -2,12 +2,10 @@
 
 use super::{
     BatchConfig, CheckpointConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig,
-    Startup, StoreKind,
+    Startup, StoreKind, subscriptions,
 };
 use crate::error::ConfigError;
-
-/// Most bytes of a publish request, by Pub/Sub's quota page ("Resource limits").
-const MAX_REQUEST_BYTES: u64 = 10_000_000;
+use crate::limits::MAX_REQUEST_BYTES;
 
 /// A connection id and a source name make a file name, an ordering key and attributes together.
 const MAX_ID_LENGTH: usize = 100;
@@ -19,7 +17,7 @@ pub(super) fn error(path: &str, message: impl Into<String>) -> ConfigError {
 }
 
 /// Refuses with `message` unless `holds`.
-fn expect(holds: bool, path: &str, message: &str) -> Result<(), ConfigError> {
+pub(super) fn expect(holds: bool, path: &str, message: &str) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(error(path, message)) }
 }
 
@@ -154,12 +152,13 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
     expect(!pubsub.topics.is_empty(), "pubsub.topics", "at least one topic is needed")?;
     for (key, topic) in &pubsub.topics {
         expect(
-            is_topic_id(&topic.name),
+            is_resource_id(&topic.name),
             &format!("pubsub.topics.{key}.name"),
             "expected a topic's name without `projects/…/topics/`: 3 to 255 letters, digits and \
              - . _ ~ + %, the first a letter, not beginning with `goog`",
         )?;
     }
+    subscriptions::check(&pubsub.topics)?;
     pubsub.endpoint.as_deref().map(Endpoint::parse).transpose()?;
     for (index, attribute) in pubsub.attributes.iter().enumerate() {
         let path = format!("pubsub.attributes[{index}]");
@@ -169,7 +168,7 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
 }
 
 /// Pub/Sub documentation, "Guidelines to name a topic, subscription, schema, or snapshot".
-fn is_topic_id(name: &str) -> bool {
+pub(super) fn is_resource_id(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~+%".contains(c);
     (3..=255).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -180,7 +179,7 @@ fn is_topic_id(name: &str) -> bool {
 fn check_batch(batch: &BatchConfig) -> Result<(), ConfigError> {
     let size = batch.max_bytes.bytes();
     expect(
-        size > 0 && size <= MAX_REQUEST_BYTES,
+        size > 0 && usize::try_from(size).is_ok_and(|size| size <= MAX_REQUEST_BYTES),
         "pubsub.batch.max_bytes",
         "expected a size of at most 10MB, Pub/Sub's limit of a request",
     )?;

@@ -5,6 +5,7 @@ mod change_stream;
 mod client;
 mod errors;
 mod prefetch;
+mod probe;
 mod query;
 mod reply;
 mod start;
@@ -13,6 +14,7 @@ pub use caught_up::CaughtUp;
 pub use change_stream::ChangeStream;
 pub use client::{build_client, check_uri};
 pub use prefetch::Prefetch;
+pub use probe::{Probe, meaning};
 
 use std::future::Future;
 

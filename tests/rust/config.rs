@@ -3,6 +3,8 @@
 use mongo_gcp_stream::config::{Environment, Loaded, from_yaml};
 use mongo_gcp_stream::error::ConfigError;
 
+#[path = "config/effective.rs"]
+mod effective;
 #[path = "config/generated.rs"]
 mod generated;
 #[path = "config/loading.rs"]
@@ -15,6 +17,8 @@ mod original;
 mod overrides;
 #[path = "config/reference.rs"]
 mod reference;
+#[path = "config/subscriptions.rs"]
+mod subscriptions;
 #[path = "config/unreadable.rs"]
 mod unreadable;
 
