@@ -34,7 +34,7 @@ checkpoint: {{store: file, path: ./state}}
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A configuration whose password stands in `.env`."""
-    uri = f"mongodb://app:{PASSWORD}@127.0.0.1:9/?tlsCertificateKeyFilePassword={PASSWORD}"
+    uri = f"mongodb://app:{PASSWORD}@127.0.0.1:9/?replicaSet=rs0"
     (tmp_path / ".env").write_text(f"MONGODB_URI='{uri}'\n")
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
@@ -54,7 +54,7 @@ def test_values_come_with_their_origin(config: Path) -> None:
     assert shown["streams"] == ["main.orders"]
     values: dict[str, dict[str, Any]] = {value.pop("path"): value for value in shown["values"]}
     assert values["mongodb.connections.main.uri"] == {
-        "value": "mongodb://app:***@127.0.0.1:9/?tlsCertificateKeyFilePassword=***",
+        "value": "mongodb://app:***@127.0.0.1:9/?replicaSet=rs0",
         "source": "file",
         "line": 4,
         "variables": {"MONGODB_URI": ".env"},

@@ -46,7 +46,7 @@ _COLORS = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red", "
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, for machines.")
 def check(config_path: str, *, timeout_ms: int, as_json: bool) -> ExitCode:
-    r"""Connect to everything that a run needs, and say what is missing and how to mend it.
+    """Connect to everything that a run needs, and say what is missing and how to mend it.
 
     \b
     Examples:

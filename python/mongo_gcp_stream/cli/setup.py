@@ -55,7 +55,7 @@ _COLORS = {
     help="What is not done by then has failed.",
 )
 def setup(config_path: str, *, dry_run: bool, timeout_ms: int) -> ExitCode:
-    r"""Create the topics and subscriptions of a configuration; a second time does nothing.
+    """Create the topics and subscriptions of a configuration; a second time does nothing.
 
     \b
     A topic with a subscription:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
 def validate(config_path: str, *, as_json: bool) -> ExitCode:
-    r"""Check a configuration file, and print every value with where it came from.
+    """Check a configuration file, and print every value with where it came from.
 
     \b
     Examples:
