@@ -5,7 +5,7 @@ use mongodb::options::{ConnectionString, HostInfo, ServerAddress};
 
 use super::{images, oplog, position, privileges, server, streams};
 use crate::admin::finding::{Group, Severity};
-use crate::config::{Config, StreamConfig};
+use crate::config::{Config, Secret, StreamConfig};
 use crate::error::{Error, SourceError};
 use crate::recovery::hint;
 use crate::source;
@@ -38,10 +38,12 @@ pub(super) async fn check(config: &Config, streams: &[&StreamConfig], group: &mu
     oplog::check(&client, &server, group).await;
     images::check(&client, streams, group).await;
     server::check_connections(&client, streams.len(), group).await;
-    if is_atlas(streams) {
+    if streams.first().is_some_and(|stream| is_atlas(&stream.connection.uri)) {
         let what = "an Atlas cluster: its limits were probed by opening all streams at once and by \
                     asking for free connections, which has not been verified against Atlas";
-        group.add(Severity::Note, "atlas", what, "");
+        let fix = "Where a role is asked for above: Atlas refuses `createRole`, make a custom role \
+                   with these actions under Database Access.";
+        group.add(Severity::Note, "atlas", what, fix);
     }
 }
 
@@ -63,15 +65,31 @@ pub(super) fn failed(group: &mut Group, check: &'static str, error: SourceError)
     group.add(Severity::Error, check, error.to_string(), hint(&error));
 }
 
-fn is_atlas(streams: &[&StreamConfig]) -> bool {
-    let Some(stream) = streams.first() else { return false };
+/// By the names of the hosts: a server does not say that it is one of Atlas.
+fn is_atlas(uri: &Secret) -> bool {
     let is_theirs = |host: &str| host.ends_with(".mongodb.net");
-    match ConnectionString::parse(stream.connection.uri.expose()).map(|uri| uri.host_info) {
-        Ok(HostInfo::HostIdentifiers(hosts)) => {
-            let theirs = |address: &ServerAddress| matches!(address, ServerAddress::Tcp { host, .. } if is_theirs(host));
-            hosts.iter().any(theirs)
-        }
+    match ConnectionString::parse(uri.expose()).map(|uri| uri.host_info) {
+        Ok(HostInfo::HostIdentifiers(hosts)) => hosts
+            .iter()
+            .any(|address| matches!(address, ServerAddress::Tcp { host, .. } if is_theirs(host))),
         Ok(HostInfo::DnsRecord(host)) => is_theirs(&host),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_of_atlas_is_known_by_its_hosts() {
+        for (uri, expected) in [
+            ("mongodb+srv://app:x@shop.ab1cd.mongodb.net/?retryWrites=true", true),
+            ("mongodb://shop-00.ab1cd.mongodb.net:27017,shop-01.ab1cd.mongodb.net/", true),
+            ("mongodb://localhost/mongodb.net", false),
+            ("not a uri", false),
+        ] {
+            assert_eq!(is_atlas(&Secret::new(uri)), expected, "{uri}");
+        }
     }
 }

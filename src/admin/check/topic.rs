@@ -55,6 +55,11 @@ fn reach(code: Code) -> &'static str {
         Code::Unauthenticated => {
             "Set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`."
         }
+        // Credentials that nobody answers for take longer than a look-up may.
+        Code::DeadlineExceeded => {
+            "Check network access to Pub/Sub; without a credentials file also run `gcloud auth \
+             application-default login`."
+        }
         _ => "Check network access to Pub/Sub, `pubsub.endpoint` and PUBSUB_EMULATOR_HOST.",
     }
 }
