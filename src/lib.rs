@@ -15,6 +15,7 @@
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod limits;
 pub mod recovery;
 
 pub mod manager;
@@ -35,6 +36,8 @@ mod gcp;
 
 pub mod emulator;
 pub mod telemetry;
+
+pub mod admin;
 
 #[cfg(feature = "python")]
 mod python;

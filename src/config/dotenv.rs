@@ -6,20 +6,18 @@ use std::path::Path;
 use super::Environment;
 use crate::error::ConfigError;
 
-/// The variables of the process over those of the first `.env` found in `folders`.
+/// The variables of the process. One that is not Unicode cannot be meant for a YAML file.
+pub(super) fn process() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The variables of the first `.env` found in `folders`.
 ///
 /// # Errors
 /// [`ConfigError`] at the file's name if it is there and cannot be read or understood.
-pub(super) fn with_process(folders: &[&Path]) -> Result<Environment, ConfigError> {
-    let mut environment = first_file(folders)?;
-    // A variable that is not Unicode cannot be meant for a YAML file.
-    let unicode = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    environment.extend(unicode);
-    Ok(environment)
-}
-
-fn first_file(folders: &[&Path]) -> Result<Environment, ConfigError> {
+pub(super) fn first_file(folders: &[&Path]) -> Result<Environment, ConfigError> {
     for folder in folders {
         let path = folder.join(".env");
         let error = |message| ConfigError { path: path.display().to_string(), message };
@@ -69,14 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_file_counts_and_the_process_goes_before_it() {
+    fn the_first_file_counts() {
         let [near, far] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let folders = [near.path(), far.path()];
-        std::fs::write(far.path().join(".env"), "A=far\nPATH=far\n").unwrap();
+        std::fs::write(far.path().join(".env"), "A=far\n").unwrap();
         assert_eq!(first_file(&folders).unwrap()["A"], "far");
-        std::fs::write(near.path().join(".env"), "A=near\nPATH=near\n").unwrap();
-        let environment = with_process(&folders).unwrap();
-        assert_eq!(environment["A"], "near");
-        assert_eq!(environment["PATH"], std::env::var("PATH").unwrap());
+        std::fs::write(near.path().join(".env"), "A=near\n").unwrap();
+        assert_eq!(first_file(&folders).unwrap()["A"], "near");
+        assert_eq!(process()["PATH"], std::env::var("PATH").unwrap());
     }
 }

@@ -97,6 +97,29 @@ pub(super) fn expand_text(
     Ok(expanded)
 }
 
+/// The names of the variables in a text that expands, and whether the environment has a value for
+/// each: else its default is taken.
+pub(super) fn variables<'a>(text: &'a str, environment: &Environment) -> Vec<(&'a str, bool)> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        rest = &rest[dollar..];
+        if let Some(after) = rest.strip_prefix("$${") {
+            rest = after;
+        } else if let Some((inner, after)) =
+            rest.strip_prefix("${").and_then(|after| after.split_once('}'))
+        {
+            let name = inner.split_once(":-").map_or(inner, |(name, _)| name);
+            let value = environment.get(name);
+            names.push((name, value.is_some_and(|value| name == inner || !value.is_empty())));
+            rest = after;
+        } else {
+            rest = &rest[1..];
+        }
+    }
+    names
+}
+
 /// The value of `NAME` or `NAME:-default`. As in a shell, the default also replaces an empty value.
 fn variable<'a>(
     inner: &'a str,
@@ -170,6 +193,14 @@ mod tests {
         ] {
             assert_eq!(expand(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_variables_of_a_text_are_those_that_are_replaced() {
+        let named = |text| variables(text, &environment());
+        assert_eq!(named("<${URI}/${NONE:-a}>"), [("URI", true), ("NONE", false)]);
+        assert_eq!(named("${EMPTY:-full} ${EMPTY}"), [("EMPTY", false), ("EMPTY", true)]);
+        assert_eq!(named("$match $${URI} $ $$"), []);
     }
 
     #[test]

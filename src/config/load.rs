@@ -27,14 +27,36 @@ pub struct Loaded {
 /// # Errors
 /// [`ConfigError`] at the file's name if it cannot be read or is not YAML, else as [`from_value`].
 pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    let Sources { text, origin, process, dotenv } = read(path)?;
+    from_yaml(&text, &origin, &merged(&process, &dotenv))
+}
+
+/// What a configuration is made from.
+pub(super) struct Sources {
+    pub text: String,
+    /// The file's name.
+    pub origin: String,
+    /// Variables of the process.
+    pub process: Environment,
+    /// Variables of `.env`.
+    pub dotenv: Environment,
+}
+
+/// Reads the file, and `.env`.
+pub(super) fn read(path: &Path) -> Result<Sources, ConfigError> {
     let origin = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
         path: origin.clone(),
         message: format!("cannot be read: {error}"),
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let environment = dotenv::with_process(&[folder, Path::new("")])?;
-    from_yaml(&text, &origin, &environment)
+    let dotenv = dotenv::first_file(&[folder, Path::new("")])?;
+    Ok(Sources { text, origin, process: dotenv::process(), dotenv })
+}
+
+/// The variables of the process over those of `.env`.
+pub(super) fn merged(process: &Environment, dotenv: &Environment) -> Environment {
+    dotenv.iter().chain(process).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Reads YAML text; `origin` is what errors about the text as a whole call it. Pure.

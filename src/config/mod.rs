@@ -14,15 +14,18 @@ mod mongodb;
 mod namespaces;
 mod pubsub;
 mod running;
+mod subscriptions;
 
 mod secret;
 mod units;
 
 mod check;
 mod dotenv;
+mod effective;
 mod expand;
 mod later;
 mod load;
+mod masked_uri;
 mod overrides;
 mod path;
 mod schema;
@@ -33,6 +36,7 @@ mod yaml;
 
 pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation, ReadPreference};
 pub use checkpoint::{CheckpointConfig, StoreKind};
+pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};
 pub use endpoint::Endpoint;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
@@ -46,6 +50,7 @@ pub use running::{
 pub use schema::schema;
 pub use secret::Secret;
 pub use streams::{RunSections, StreamConfig};
+pub use subscriptions::SubscriptionConfig;
 pub use units::{ByteSize, Millis, Seconds};
 
 use schemars::JsonSchema;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Millis};
+use super::{ByteSize, Millis, SubscriptionConfig};
 
 /// Where and how to publish.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -60,6 +60,10 @@ pub struct TopicConfig {
     /// What the topic is for, for people. Default: none.
     #[schemars(example = &"Changes of the shop")]
     pub description: Option<String>,
+    /// Subscriptions of the topic by their name, without `projects/…/subscriptions/`: those that
+    /// `setup` creates and `check` looks at. Default: none.
+    #[serde(default)]
+    pub subscriptions: BTreeMap<String, SubscriptionConfig>,
 }
 
 /// In which order messages are published.

@@ -1,10 +1,11 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
-use super::{BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup};
+use super::{
+    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup,
+    subscriptions,
+};
 use crate::error::ConfigError;
-
-/// Most bytes of a publish request, by Pub/Sub's quota page ("Resource limits").
-const MAX_REQUEST_BYTES: u64 = 10_000_000;
+use crate::limits::MAX_REQUEST_BYTES;
 
 /// A connection id and a source name make a file name, an ordering key and attributes together.
 const MAX_ID_LENGTH: usize = 100;
@@ -153,12 +154,13 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
     expect(!pubsub.topics.is_empty(), "pubsub.topics", "at least one topic is needed")?;
     for (key, topic) in &pubsub.topics {
         expect(
-            is_topic_id(&topic.name),
+            is_resource_id(&topic.name),
             &format!("pubsub.topics.{key}.name"),
             "expected a topic's name without `projects/…/topics/`: 3 to 255 letters, digits and \
              - . _ ~ + %, the first a letter, not beginning with `goog`",
         )?;
     }
+    subscriptions::check(&pubsub.topics)?;
     pubsub.endpoint.as_deref().map(Endpoint::parse).transpose()?;
     for (index, attribute) in pubsub.attributes.iter().enumerate() {
         let path = format!("pubsub.attributes[{index}]");
@@ -168,7 +170,7 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
 }
 
 /// Pub/Sub documentation, "Guidelines to name a topic, subscription, schema, or snapshot".
-fn is_topic_id(name: &str) -> bool {
+pub(super) fn is_resource_id(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~+%".contains(c);
     (3..=255).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -179,7 +181,7 @@ fn is_topic_id(name: &str) -> bool {
 fn check_batch(batch: &BatchConfig) -> Result<(), ConfigError> {
     let size = batch.max_bytes.bytes();
     expect(
-        size > 0 && size <= MAX_REQUEST_BYTES,
+        size > 0 && usize::try_from(size).is_ok_and(|size| size <= MAX_REQUEST_BYTES),
         "pubsub.batch.max_bytes",
         "expected a size of at most 10MB, Pub/Sub's limit of a request",
     )?;

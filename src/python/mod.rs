@@ -3,6 +3,7 @@
 //! What crosses the boundary are whole runs and whole batches, never single events. The
 //! documentation that Python sees is in `python/mongo_gcp_stream/_core.pyi`.
 
+mod admin;
 mod emulator;
 mod errors;
 mod extended_json;
@@ -19,6 +20,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<admin::EffectiveValue>()?;
+    module.add_class::<admin::Finding>()?;
+    module.add_class::<admin::Step>()?;
+    module.add_class::<admin::Validation>()?;
     module.add_class::<emulator::PyEmulator>()?;
     module.add_class::<position::StoredPosition>()?;
     module.add_function(wrap_pyfunction!(position::position_show, module)?)?;
@@ -28,5 +33,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;
     module.add_class::<statistics::PyStreamStatistics>()?;
+    module.add_function(wrap_pyfunction!(admin::check, module)?)?;
+    module.add_function(wrap_pyfunction!(admin::setup, module)?)?;
+    module.add_function(wrap_pyfunction!(admin::validate, module)?)?;
     module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)
 }

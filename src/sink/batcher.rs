@@ -7,10 +7,7 @@ use tokio::time::Instant;
 
 use super::culprit::Culprit;
 use crate::event::Message;
-
-/// Most bytes in a `PublishRequest`, overhead included:
-/// <https://cloud.google.com/pubsub/quotas#resource_limits>.
-pub const MAX_REQUEST_BYTES: usize = 10_000_000;
+use crate::limits::MAX_REQUEST_BYTES;
 
 /// Bytes of a protobuf field with a one-byte tag and `len` bytes of content.
 #[must_use]

@@ -88,7 +88,8 @@ fn is_size(status: &Status) -> bool {
     text.contains("larger than max") || text.contains("exceeds maximum size")
 }
 
-fn name(code: Code) -> &'static str {
+/// The name of a code as Google's documentation has it.
+pub fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

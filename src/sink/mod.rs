@@ -14,6 +14,7 @@ mod lanes;
 mod pubsub;
 mod transport;
 
+pub(crate) use codes::name as code_name;
 pub use pubsub::PubSubSink;
 pub use transport::Connection;
 

@@ -18,6 +18,8 @@ use crate::config::{Endpoint, GcpConfig, PubSubConfig};
 use crate::error::{ConfigError, Error, PublishError, PublishErrorKind};
 use crate::gcp::Credentials;
 
+mod control;
+
 const PUBLISH: &str = "/google.pubsub.v1.Publisher/Publish";
 /// What Google's own clients use (`grpc.keepalive_time_ms` of the generated Python publisher).
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -46,10 +48,14 @@ impl Topic {
     /// Prepares `projects/…/topics/…`.
     #[must_use]
     pub fn new(name: String) -> Self {
-        let routing = format!("topic={}", percent_encoded(&name));
-        let routing = routing.parse().expect("percent-encoded text is a header value");
-        Self { field: topic_field(&name), name, routing }
+        Self { field: topic_field(&name), routing: routing("topic", &name), name }
     }
+}
+
+/// Value of `x-goog-request-params` for a call whose field `key` names the resource `name`.
+fn routing(key: &str, name: &str) -> AsciiMetadataValue {
+    let routing = format!("{key}={}", percent_encoded(name));
+    routing.parse().expect("percent-encoded text is a header value")
 }
 
 /// `text` with all but RFC 3986's unreserved characters escaped, as <https://google.aip.dev/4222>
@@ -92,6 +98,22 @@ impl Connection {
         }
     }
 
+    /// Adds credentials and routing to a request; returns the generation of the credentials.
+    async fn authorise<T>(
+        &self,
+        request: &mut Request<T>,
+        routing: AsciiMetadataValue,
+    ) -> Result<u64, Failure> {
+        let mut generation = 0;
+        if let Some(credentials) = &self.credentials {
+            let headers;
+            (generation, headers) = credentials.headers().await?;
+            *request.metadata_mut() = MetadataMap::from_headers(headers);
+        }
+        request.metadata_mut().insert("x-goog-request-params", routing);
+        Ok(generation)
+    }
+
     /// One attempt to publish `batch`, which ends within `timeout`.
     pub(super) async fn publish(
         &self,
@@ -114,13 +136,7 @@ impl Connection {
         let frame = PublishFrame { topic: topic.field.clone(), batch };
         let codec = PublishCodec::new(&frame);
         let mut request = Request::new(frame);
-        let mut generation = 0;
-        if let Some(credentials) = &self.credentials {
-            let headers;
-            (generation, headers) = credentials.headers().await?;
-            *request.metadata_mut() = MetadataMap::from_headers(headers);
-        }
-        request.metadata_mut().insert("x-goog-request-params", topic.routing.clone());
+        let generation = self.authorise(&mut request, topic.routing.clone()).await?;
         request.set_timeout(timeout);
         let mut grpc = Grpc::new(self.channel.clone());
         grpc.ready().await.map_err(|_| Failure::unknown("UNAVAILABLE"))?;

@@ -6,6 +6,7 @@ mod client;
 mod errors;
 mod filter;
 mod prefetch;
+mod probe;
 mod query;
 mod reply;
 mod start;
@@ -14,6 +15,7 @@ pub use caught_up::CaughtUp;
 pub use change_stream::ChangeStream;
 pub use client::{build_client, check_uri};
 pub use prefetch::Prefetch;
+pub use probe::{Probe, meaning};
 
 use std::future::Future;
 

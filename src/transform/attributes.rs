@@ -3,12 +3,10 @@
 use crate::config::Attribute;
 use crate::error::ConfigError;
 use crate::event::StreamId;
+use crate::limits::MAX_ATTRIBUTE_VALUE;
 
 use super::decode::ChangeEvent;
 use super::wire::MessageWriter;
-
-/// Longest attribute value in bytes (Pub/Sub, "Quotas and limits").
-const MAX_VALUE: usize = 1024;
 
 /// Writes the configured attributes of one stream.
 #[derive(Debug)]
@@ -21,11 +19,11 @@ pub(super) struct AttributeWriter {
 impl AttributeWriter {
     pub fn compile(stream: &StreamId, attributes: &[Attribute]) -> Result<Self, ConfigError> {
         for name in [&stream.connection_id, &stream.source_name] {
-            if name.len() > MAX_VALUE {
+            if name.len() > MAX_ATTRIBUTE_VALUE {
                 return Err(ConfigError {
                     path: "mongodb.connections".into(),
                     message: format!(
-                        "a name of {} bytes does not fit into an attribute of at most {MAX_VALUE} bytes",
+                        "a name of {} bytes does not fit into an attribute of at most {MAX_ATTRIBUTE_VALUE} bytes",
                         name.len()
                     ),
                 });
@@ -66,7 +64,7 @@ impl AttributeWriter {
 fn write_namespace(change: &ChangeEvent<'_>, out: &mut MessageWriter) -> Result<(), String> {
     match (change.database, change.collection) {
         (Some(database), Some(collection)) => {
-            if database.len() + 1 + collection.len() > MAX_VALUE {
+            if database.len() + 1 + collection.len() > MAX_ATTRIBUTE_VALUE {
                 return Err(too_long("namespace"));
             }
             out.attribute("namespace", &[database.as_bytes(), b".", collection.as_bytes()]);
@@ -88,9 +86,9 @@ fn write_cluster_time(change: &ChangeEvent<'_>, out: &mut MessageWriter) {
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a [u8], String> {
-    if value.len() > MAX_VALUE { Err(too_long(name)) } else { Ok(value.as_bytes()) }
+    if value.len() > MAX_ATTRIBUTE_VALUE { Err(too_long(name)) } else { Ok(value.as_bytes()) }
 }
 
 fn too_long(name: &str) -> String {
-    format!("the attribute {name} would be longer than {MAX_VALUE} bytes")
+    format!("the attribute {name} would be longer than {MAX_ATTRIBUTE_VALUE} bytes")
 }

@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::config::Ordering;
 use crate::error::ConfigError;
 use crate::event::{Lane, StreamId};
+use crate::limits::MAX_ORDERING_KEY;
 
 use super::decode::ChangeEvent;
 use super::elements::Elements;
@@ -12,9 +13,6 @@ use super::elements::Elements;
 /// Name of the pinned hash, stored in checkpoints: another hash would send the next change of a
 /// document down another lane than the one before it.
 pub const HASH_NAME: &str = "xxh3-64";
-
-/// Longest ordering key in bytes (Pub/Sub, "Quotas and limits").
-const MAX_ORDERING_KEY: usize = 1024;
 
 /// The choice of lanes of one stream.
 #[derive(Debug)]

@@ -5,6 +5,8 @@ use mongo_gcp_stream::error::ConfigError;
 
 #[path = "config/captures.rs"]
 mod captures;
+#[path = "config/effective.rs"]
+mod effective;
 #[path = "config/generated.rs"]
 mod generated;
 #[path = "config/loading.rs"]
@@ -17,6 +19,8 @@ mod original;
 mod overrides;
 #[path = "config/reference.rs"]
 mod reference;
+#[path = "config/subscriptions.rs"]
+mod subscriptions;
 #[path = "config/unreadable.rs"]
 mod unreadable;
 

@@ -8,10 +8,13 @@ import sys
 import click
 
 from mongo_gcp_stream import __version__
+from mongo_gcp_stream.cli.check import check
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
 from mongo_gcp_stream.cli.position import position
 from mongo_gcp_stream.cli.run import run
+from mongo_gcp_stream.cli.setup import setup
 from mongo_gcp_stream.cli.show import show_error
+from mongo_gcp_stream.cli.validate import validate
 from mongo_gcp_stream.errors import MongoGcpStreamError
 
 __all__ = ["cli", "main"]
@@ -70,6 +73,9 @@ def demo(events: int, rate: float) -> ExitCode:
 
 cli.add_command(position)
 cli.add_command(run)
+cli.add_command(validate)
+cli.add_command(check)
+cli.add_command(setup)
 
 
 def main() -> None:

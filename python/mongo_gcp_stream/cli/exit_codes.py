@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ExitCode(IntEnum):
@@ -26,7 +30,7 @@ _MEANING = {
 }
 
 
-def table() -> str:
-    """All codes, one a line; the leading backspace keeps click from filling the lines."""
-    lines = (f"  {code.value:>3}  {_MEANING[code]}" for code in ExitCode)
+def table(meaning: Mapping[ExitCode, str] = _MEANING) -> str:
+    """Codes and meanings, one a line; the leading backspace keeps click from filling the lines."""
+    lines = (f"  {code.value:>3}  {meaning[code]}" for code in meaning)
     return "\b\nExit codes:\n" + "\n".join(lines)

@@ -7,8 +7,12 @@ use serde_json::{Map, Value};
 const WIDTH: usize = 96;
 
 /// What stands for the ids, names and keys that the user chooses.
-const CHOSEN: [(&str, &str); 3] =
-    [("connections", "main"), ("sources", "orders"), ("topics", "default")];
+const CHOSEN: [(&str, &str); 4] = [
+    ("connections", "main"),
+    ("sources", "orders"),
+    ("topics", "default"),
+    ("subscriptions", "shop-changes-worker"),
+];
 
 /// A key of the configuration.
 struct Key<'a> {

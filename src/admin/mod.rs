@@ -1,0 +1,12 @@
+//! What an operator asks before and around a run: is everything there ([`check()`]), make it so
+//! ([`setup()`]). Nothing in the line knows this room.
+
+mod check;
+mod control;
+mod finding;
+mod gcloud;
+mod setup;
+
+pub use check::check;
+pub use finding::{Finding, Severity};
+pub use setup::{Action, Step, plan, setup};
