@@ -393,7 +393,7 @@ class StreamStatistics:
         """
     @property
     def transitions(self) -> list[tuple[float, str]]:
-        """The last 20 changes of `state`, oldest first: when, in seconds since the epoch, and to what."""
+        """The last 20 changes of `state`, oldest first: seconds since the epoch, and to what."""
 
 @final
 class Runner:

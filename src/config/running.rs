@@ -13,7 +13,7 @@ pub struct ErrorHandlingConfig {
     /// Retries in a row after which an interrupted read gives up, and restarts in a row after which
     /// a stream has failed for good; a receipt, or `max_backoff` without a failure, starts the
     /// count over. Publishing is tried again without a limit.
-    /// Default: none, for ever; 3 restarts with `--until-caught-up`.
+    /// Where it is not set: for ever, and 3 restarts with `--until-caught-up`. Default: `null`.
     pub max_retries: Option<u32>,
     /// Longest wait between two attempts. A bare number is in seconds. Default: `30s`.
     pub max_backoff: Seconds,
