@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Checkpoint, CheckpointStore, Identity, Stored, Stores};
 use crate::config::{CheckpointConfig, Config, Secret, Startup, StoreKind, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::flow::BackoffPolicy;
 use crate::source::{self, ChangeStream, Source, StartAt};
 
+/// How far ahead of ours a server's clock may be.
+const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(1);
+
 /// Where a stream begins, as it is written on a command line: `earliest`, `latest`, `token:<hex>`
-/// (the `_data` of a resume token) or a time in RFC 3339.
+/// (the `_data` of a resume token) or a time in RFC 3339, which is not after `now`: everything up to
+/// then would be skipped without a word.
 ///
 /// # Errors
 /// What was expected; never a part of a token.
-pub fn parse_start(text: &str) -> Result<StartAt, String> {
+pub fn parse_start(text: &str, now: Timestamp) -> Result<StartAt, String> {
     let startup = match (text, text.strip_prefix("token:")) {
         ("earliest", _) => Startup::Earliest,
         ("latest", _) => Startup::Latest,
@@ -25,6 +31,9 @@ pub fn parse_start(text: &str) -> Result<StartAt, String> {
                     .into());
             }
             Startup::Token(Secret::new(data))
+        }
+        _ if text.parse::<Timestamp>().is_ok_and(|time| time > now + CLOCK_DIFFERENCE) => {
+            return Err("expected a time that has passed: this one lies in the future".into());
         }
         _ => Startup::Timestamp(text.to_owned()),
     };
@@ -150,26 +159,40 @@ fn find(streams: Vec<StreamConfig>, name: &str) -> Result<StreamConfig, ConfigEr
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{Timestamp, rawdoc};
+    use mongodb::bson::{self, rawdoc};
 
     use super::*;
     use crate::event::Position;
 
+    fn parse(text: &str) -> Result<StartAt, String> {
+        parse_start(text, "2026-01-31T12:00:00Z".parse().unwrap())
+    }
+
     #[test]
     fn a_start_is_a_word_a_token_or_a_time() {
-        assert_eq!(parse_start("earliest"), Ok(StartAt::Earliest));
-        assert_eq!(parse_start("latest"), Ok(StartAt::Latest));
+        assert_eq!(parse("earliest"), Ok(StartAt::Earliest));
+        assert_eq!(parse("latest"), Ok(StartAt::Latest));
         let token = Position::Token(rawdoc! { "_data": "82AB" });
-        assert_eq!(parse_start("token:82AB"), Ok(StartAt::Position(token)));
-        let time = Timestamp { time: 1_769_860_800, increment: 1 };
+        assert_eq!(parse("token:82AB"), Ok(StartAt::Position(token)));
+        let time = bson::Timestamp { time: 1_769_860_800, increment: 1 };
         let time = Position::OperationTime(time);
-        assert_eq!(parse_start("2026-01-31T12:00:00Z"), Ok(StartAt::Position(time)));
+        assert_eq!(parse("2026-01-31T12:00:00Z"), Ok(StartAt::Position(time)));
     }
 
     #[test]
     fn any_other_start_is_refused() {
-        for text in ["", "Latest", "yesterday", "token:", "token:82A", "token:8x", "82AB", "2026"] {
-            let error = parse_start(text).unwrap_err();
+        for text in [
+            "",
+            "Latest",
+            "yesterday",
+            "token:",
+            "token:82A",
+            "token:8x",
+            "82AB",
+            "2026",
+            "2026-01-31T12:02:00Z",
+        ] {
+            let error = parse(text).unwrap_err();
             assert!(error.contains("expected"), "{error}");
         }
     }

@@ -177,3 +177,76 @@ impl CheckpointConfig {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, from_yaml};
+
+    /// The configuration with this section and this source.
+    fn with(checkpoint: &str, source: &str) -> Result<Config, ConfigError> {
+        let yaml = format!(
+            "mongodb: {{connections: {{main: {{uri: 'mongodb://host/', sources: {{orders: \
+             {{{source}}}}}}}}}}}\ncheckpoint: {{{checkpoint}}}\n"
+        );
+        from_yaml(&yaml, "test", &Environment::new()).map(|loaded| loaded.config)
+    }
+
+    const ORDERS: &str = "database: shop, collection: orders";
+
+    #[test]
+    fn every_store_has_a_shortest_form() {
+        for section in [
+            "store: file, path: ./state",
+            "store: mongodb",
+            "store: mongodb, connection: main, database: a, collection: b.c",
+            "store: mongodb, uri: 'mongodb+srv://other/'",
+            "store: gcs, bucket: my.check-points_1, prefix: 'a/b/'",
+            "store: memory",
+        ] {
+            assert!(with(section, ORDERS).is_ok(), "{section}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_by_its_key() {
+        for (section, key) in [
+            ("store: file", "path"),
+            ("store: mongodb, database: local", "database"),
+            ("store: mongodb, database: 'a b'", "database"),
+            ("store: mongodb, collection: system.users", "collection"),
+            ("store: mongodb, uri: 'host:hunter2'", "uri"),
+            ("store: mongodb, connection: other", "connection"),
+            ("store: mongodb, uri: 'mongodb://host/', connection: main", "connection"),
+            ("store: gcs", "bucket"),
+            ("store: gcs, bucket: 'gs://checkpoints'", "bucket"),
+            ("store: gcs, bucket: checkpoints, prefix: \"a\\nb\"", "prefix"),
+            ("store: gcs, bucket: checkpoints, interval: 999ms", "interval"),
+            ("store: memory, interval: 0s", "interval"),
+            ("store: memory, idle_interval: 0s", "idle_interval"),
+        ] {
+            let error = with(section, ORDERS).unwrap_err();
+            assert_eq!(error.path, format!("checkpoint.{key}"), "{section}: {error}");
+            assert!(!error.message.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_stores_collection_is_not_captured() {
+        let source = "database: mongo_gcp_stream, collection: checkpoints";
+        let error = with("store: mongodb", source).unwrap_err();
+        assert_eq!(error.path, "mongodb.connections.main.sources.orders.collection");
+        with("store: mongodb, collection: others", source).unwrap();
+
+        let own = Some(("mongo_gcp_stream".to_owned(), "checkpoints".to_owned()));
+        let database = |name: &str| Capture::Database(name.into());
+        let mongodb = with("store: mongodb", ORDERS).unwrap().checkpoint.unwrap();
+        assert_eq!(mongodb.excluded_from(&Capture::Deployment), own);
+        assert_eq!(mongodb.excluded_from(&database("mongo_gcp_stream")), own);
+        assert_eq!(mongodb.excluded_from(&database("shop")), None);
+        let collection = Capture::Collection("mongo_gcp_stream".into(), "others".into());
+        assert_eq!(mongodb.excluded_from(&collection), None);
+        let memory = with("store: memory", ORDERS).unwrap().checkpoint.unwrap();
+        assert_eq!(memory.excluded_from(&Capture::Deployment), None);
+    }
+}

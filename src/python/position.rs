@@ -83,7 +83,8 @@ pub(super) fn position_set(
     stream: String,
     start: &str,
 ) -> PyResult<StoredPosition> {
-    let start = checkpoint::parse_start(start).map_err(PyValueError::new_err)?;
+    let start = checkpoint::parse_start(start, jiff::Timestamp::now());
+    let start = start.map_err(PyValueError::new_err)?;
     let stored =
         run(py, config_path, async move |config| checkpoint::set(&config, &stream, start).await)?;
     Ok(StoredPosition::new(stored, Some(jiff::Timestamp::now())))

@@ -1,4 +1,7 @@
-//! The file store on real files, with real processes.
+//! The stores on real parts: files and processes here, a mongod in `checkpoint_mongodb`.
+
+mod checkpoint_mongodb;
+mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -63,7 +63,7 @@ def _failing(command: Callable[..., None]) -> Callable[..., ExitCode]:
 
 @click.group(epilog=_EXIT_CODES)
 def position() -> None:
-    r"""Look at stored positions, set them, forget them.
+    """Look at stored positions, set them, forget them.
 
     A position is where a stream is: everything before it has been published, nothing after it. A
     checkpoint is a stored position; `run` goes on from it.
@@ -72,11 +72,11 @@ def position() -> None:
     Where is every stream?
       mongo-gcp-stream position show --config config.yaml
     Publish everything since this morning once more:
-      mongo-gcp-stream position set --config config.yaml --stream main.orders \
+      mongo-gcp-stream position set --config config.yaml --stream main.orders \\
         --to 2026-01-31T06:00:00Z
     Forget where a stream was: its next run begins at its `startup`:
       mongo-gcp-stream position clear --config config.yaml --stream main.orders
-    """
+    """  # noqa: D301 - click takes \b as a character
 
 
 @position.command(epilog=_EXIT_CODES)
@@ -90,7 +90,7 @@ def position() -> None:
 )
 @_failing
 def show(config_path: str, *, stream: str | None, as_json: bool, show_token: bool) -> None:
-    r"""Show where each stream is, also while `run` is running.
+    """Show where each stream is, also while `run` is running.
 
     \b
     Example:
@@ -100,7 +100,7 @@ def show(config_path: str, *, stream: str | None, as_json: bool, show_token: boo
     TIME is the cluster time of the position: what happened before it has been published. EPOCH
     grows by one with each start of `run` and each `position set`; SEQUENCE counts the events of the
     epoch.
-    """
+    """  # noqa: D301 - click takes \b as a character
     stored = position_show(config_path, stream)
     if as_json:
         rows = [_fields(name, found, show_token=show_token) for name, found in stored.items()]
@@ -127,19 +127,19 @@ def show(config_path: str, *, stream: str | None, as_json: bool, show_token: boo
 )
 @_failing
 def set_position(config_path: str, *, stream: str, start: str) -> None:
-    r"""Set where a stream goes on with its next run.
+    """Set where a stream goes on with its next run.
 
     \b
     Example:
       mongo-gcp-stream position set --config config.yaml --stream main.orders --to earliest
-      mongo-gcp-stream position set --config config.yaml --stream main.orders \
+      mongo-gcp-stream position set --config config.yaml --stream main.orders \\
         --to 2026-01-31T06:00:00Z
 
     The stream is opened there once: a position that the oplog no longer holds is refused. Setting
     it back publishes again what comes after it, under the same event ids; setting it forward skips
     what lies between. Stop `run` first: with `store: file` a running one is in the way, with the
     other stores it ends with a conflict.
-    """
+    """  # noqa: D301 - click takes \b as a character
     # Python's own handler would never run while Rust blocks.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -157,7 +157,7 @@ def set_position(config_path: str, *, stream: str, start: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_failing
 def clear(config_path: str, *, stream: str, yes: bool) -> None:
-    r"""Forget where a stream was: its next run begins at its `startup`.
+    """Forget where a stream was: its next run begins at its `startup`.
 
     \b
     Example:
@@ -165,7 +165,7 @@ def clear(config_path: str, *, stream: str, yes: bool) -> None:
 
     What happens until that run is lost with `startup: latest`. To begin anew without a gap, use
     `position set`. Stop `run` first, as for `position set`.
-    """
+    """  # noqa: D301 - click takes \b as a character
     if not yes:
         click.confirm(f"Forget the position of {stream}?", abort=True, err=True)
     if position_clear(config_path, stream):

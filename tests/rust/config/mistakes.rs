@@ -69,7 +69,7 @@ fn missing_keys() {
     refused(
         "store: file",
         "interval: 1s",
-        "checkpoint.store: missing: expected one of `file`, `memory`",
+        "checkpoint.store: missing: expected one of `file`, `mongodb`, `gcs`, `memory`",
     );
     assert_error("gcp: {project_id: p}", "mongodb: missing: expected a mapping");
     assert_error("mongodb: {}", "mongodb.connections: missing: expected a mapping");
@@ -111,11 +111,15 @@ fn wrong_types() {
         "error_handling: {backoff_factor: twice}",
         "error_handling.backoff_factor: expected a number of at least 1, found a string",
     );
-    refused("store: file", "store: yes", "checkpoint.store: expected one of `file`, `memory`");
+    refused(
+        "store: file",
+        "store: yes",
+        "checkpoint.store: expected one of `file`, `mongodb`, `gcs`, `memory`",
+    );
     refused(
         "store: file",
         "store: flie",
-        "checkpoint.store: expected one of `file`, `memory`; did you mean `file`?",
+        "checkpoint.store: expected one of `file`, `mongodb`, `gcs`, `memory`; did you mean `file`?",
     );
     refused(
         "collection: orders}",
