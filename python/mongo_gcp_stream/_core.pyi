@@ -14,10 +14,18 @@ __all__ = [
     "RunReport",
     "Runner",
     "__version__",
+    "log_format",
     "to_extended_json",
 ]
 
 __version__: str
+
+def log_format() -> Literal["text", "json"]:
+    """Return the form of this process's log lines.
+
+    It is `logging.format` of the first configuration that a :class:`Runner` was made of; `"text"`
+    before.
+    """
 
 def to_extended_json(bson: bytes, mode: Literal["relaxed", "canonical"] = "relaxed") -> bytes:
     """Turn one BSON document into MongoDB Extended JSON v2, as UTF-8 without line breaks.
@@ -101,6 +109,7 @@ class Runner:
         until_caught_up: bool = False,
         timeout_ms: int | None = None,
         accept_lane_change: bool = False,
+        log_statistics: bool = True,
     ) -> RunReport:
         """Stream until stopped, and return when everything is published and stored.
 
@@ -114,6 +123,8 @@ class Runner:
             accept_lane_change: Go on from a checkpoint that was written with another number of
                 lanes. Events that were read but not stored at the change may then be delivered out
                 of order.
+            log_statistics: Log the counters of each stream every `monitoring.report_interval`.
+                Who shows them in another way says `False`; it holds for the whole process.
 
         A stream that fails makes the others drain; it is in the report and raises nothing. A
         runner that was stopped, or of which a stream has failed, does not run again: make another.

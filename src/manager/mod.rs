@@ -16,6 +16,7 @@ use crate::config::{Config, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::pipeline;
 use crate::source::{self, StartAt};
+use crate::telemetry::logging::STATISTICS;
 use crate::telemetry::{StatisticsSnapshot, StreamStatistics};
 
 use build::{Builder, connection_path, source_path};
@@ -118,8 +119,10 @@ impl Manager {
         let mut lines = Vec::with_capacity(self.streams.len());
         for (stream, counts) in &self.streams {
             let name = stream.id.to_string();
-            match builder.build(stream, counts).await {
-                Ok(line) => lines.push((name, line)),
+            // Of the level `error`: the most silent `logging.level` still says whose error it is.
+            let span = tracing::error_span!("stream", stream = name);
+            match builder.build(stream, counts).instrument(span.clone()).await {
+                Ok(line) => lines.push((name, span, line)),
                 Err(error) => return Err((name, error)),
             }
         }
@@ -129,8 +132,7 @@ impl Manager {
             drain_timeout: self.config.shutdown.drain_timeout.duration(),
         };
         let mut running = JoinSet::new();
-        for (stream, line) in lines {
-            let span = tracing::info_span!("stream", stream);
+        for (stream, span, line) in lines {
             let run = line.run(stop.clone(), how);
             running.spawn(async move { (stream, run.await) }.instrument(span));
         }
@@ -142,6 +144,7 @@ impl Manager {
         for (stream, counts) in &self.streams {
             let now = counts.snapshot();
             tracing::info!(
+                target: STATISTICS,
                 stream = %stream.id,
                 read = now.read,
                 published = now.published,

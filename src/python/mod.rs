@@ -6,6 +6,7 @@
 mod emulator;
 mod errors;
 mod extended_json;
+mod logging;
 mod runner;
 
 use pyo3::prelude::*;
@@ -21,5 +22,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;
+    module.add_function(wrap_pyfunction!(logging::log_format, module)?)?;
     module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)
 }

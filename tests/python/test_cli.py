@@ -23,7 +23,7 @@ def test_version() -> None:
     assert program("--version").stdout.strip().endswith(__version__)
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("demo",)])
+@pytest.mark.parametrize("command", [(), ("run",)])
 def test_help_lists_the_exit_codes(command: tuple[str, ...]) -> None:
     shown = program(*command, "--help")
     assert shown.returncode == 0
