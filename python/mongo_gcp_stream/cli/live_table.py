@@ -178,10 +178,10 @@ class LiveTable:
             draining=self._draining,
         )
 
-    def _print(self, line: str) -> None:
+    def _print(self, lines: list[str]) -> None:
         if not self._gone:
             with contextlib.suppress(OSError):
-                self._console.print(Text.from_ansi(line), soft_wrap=True)
+                self._console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
 
 
 def _log_shares_the_terminal() -> bool:

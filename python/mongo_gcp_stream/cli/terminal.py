@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 #: How long the last lines may take. Only a child process that kept standard error can hold them up.
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 10.0
+
+#: What a pipe holds on Linux: all that has come while the table was drawn is taken at once.
+_PIPE_BYTES = 65536
 
 
 class LinesAbove:
@@ -23,10 +26,11 @@ class LinesAbove:
     a pipe, and a thread reads them; it never stops reading, so that no writer has to wait.
 
     Args:
-        show: Gets each line without its end, on that thread.
+        show: Gets the lines without their ends, as many as have come since it was called before, on
+            that thread.
     """
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[list[str]], None]) -> None:
         self._show = show
 
     def __enter__(self) -> Self:
@@ -52,6 +56,13 @@ class LinesAbove:
         self._thread.join(_PATIENCE_SECONDS)
 
     def _read(self, reading: int) -> None:
-        with open(reading, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                self._show(line.rstrip("\n"))
+        rest = b""
+        try:
+            while chunk := os.read(reading, _PIPE_BYTES):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if lines:
+                    self._show([line.decode(errors="replace") for line in lines])
+        finally:
+            os.close(reading)
+        if rest:
+            self._show([rest.decode(errors="replace")])
