@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use mongodb::bson::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointStore, Committer, Identity, Tracker};
-use crate::error::Error;
+use crate::error::{CheckpointError, CheckpointErrorKind, Error};
 use crate::event::{Position, Receipt};
 use crate::flow::{Budget, Ledger};
 use crate::sink::Sink;
 use crate::source::{CaughtUp, Source, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
+
+/// How long storing the last position may take, at least: where the flush has used up the drain's
+/// time, the position that was reached is still worth a moment.
+const LAST_STORE: Duration = Duration::from_secs(1);
 
 /// The parts of one stream's line.
 pub struct Pipeline<S, K> {
@@ -77,6 +82,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             begun = self.begin(options.accept_lane_change) => begun?,
             () = stop.cancelled() => return Ok(Ended::Stopped),
         };
+        self.statistics.opened();
         let ledger = Ledger::new(Tracker::new(begun.opening), self.budget, self.statistics);
         let mut committer = Committer::new(self.store, self.identity, begun.epoch, self.intervals);
         let mut target = options.until_caught_up.then(|| CaughtUp::new(begun.operation_time));
@@ -89,8 +95,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         };
         drop(self.source);
 
+        let deadline = Instant::now() + options.drain_timeout;
         let drained = tokio::select! {
-            flushed = tokio::time::timeout(options.drain_timeout, self.sink.flush()) => {
+            flushed = timeout_at(deadline, self.sink.flush()) => {
                 let drained = flushed.is_ok();
                 ended = ended.and_then(|ended| flushed.unwrap_or(Ok(())).map(|()| ended).map_err(Error::from));
                 drained
@@ -98,7 +105,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             failure = ledger.receive(&mut self.receipts) => { ended = ended.and(Err(failure)); true }
         };
         ledger.settle(&mut self.receipts);
-        let stored = committer.finish(ledger.committable()).await;
+        let last_store = deadline.max(Instant::now() + LAST_STORE);
+        let stored = timeout_at(last_store, committer.finish(ledger.committable())).await;
+        let stored = stored.unwrap_or_else(|_| Err(not_stored(options.drain_timeout)));
         let ended = if drained { ended } else { ended.map(|_| Ended::DrainTimedOut) };
         ended.and_then(|ended| stored.map(|()| ended).map_err(Error::from))
     }
@@ -114,6 +123,15 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let checkpoint = Checkpoint::new(self.identity.clone(), taken.epoch, 0, opening.clone());
         self.store.store(&checkpoint).await?;
         Ok(Begun { opening, epoch: taken.epoch, operation_time: cluster.operation_time })
+    }
+}
+
+fn not_stored(drain_timeout: Duration) -> CheckpointError {
+    CheckpointError {
+        kind: CheckpointErrorKind::Unreachable,
+        message: format!(
+            "the last position was not stored within the {drain_timeout:?} of a drain"
+        ),
     }
 }
 

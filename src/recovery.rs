@@ -1,4 +1,5 @@
-//! The one table that turns an error that ends a stream into a hint for the operator.
+//! The one table that turns an error that ends a line into what happens next, and into a hint for the
+//! operator.
 //!
 //! What is waited out instead is decided where it is met: `source::errors` for the server's codes,
 //! `sink::codes` for those of Pub/Sub.
@@ -6,6 +7,58 @@
 use crate::error::{
     CheckpointErrorKind, Error, PublishErrorKind, RecordErrorKind, SourceErrorKind,
 };
+
+/// Whether a line that an error has ended is started again, from the stored position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// It is: waiting may help.
+    Always,
+    /// It is where the same part has worked before in this process: someone may be changing a
+    /// password, a role or a topic right now. Where it never worked, the set-up is wrong.
+    IfItWorked,
+    /// It is not: a restart meets the same error again.
+    Never,
+}
+
+/// Whether a line that ended in `error` is started again.
+#[must_use]
+pub fn restart(error: &Error) -> Restart {
+    use {Restart::Always, Restart::IfItWorked, Restart::Never};
+    match error {
+        Error::Source(error) => match error.kind {
+            SourceErrorKind::Connect => Always,
+            SourceErrorKind::Auth
+            | SourceErrorKind::Privilege
+            | SourceErrorKind::NotReplicaSet
+            | SourceErrorKind::Invalidated => IfItWorked,
+            SourceErrorKind::Query
+            | SourceErrorKind::HistoryLost
+            | SourceErrorKind::InvalidPosition
+            | SourceErrorKind::Oversize => Never,
+        },
+        Error::Publish(error) => match error.kind {
+            PublishErrorKind::Unavailable | PublishErrorKind::Shutdown => Always,
+            PublishErrorKind::TopicMissing | PublishErrorKind::Auth => IfItWorked,
+            PublishErrorKind::Rejected | PublishErrorKind::TooLarge => Never,
+        },
+        Error::Checkpoint(error) => match error.kind {
+            CheckpointErrorKind::Unreachable => Always,
+            CheckpointErrorKind::Corrupt | CheckpointErrorKind::Conflict => Never,
+        },
+        Error::Config(_) | Error::Record(_) | Error::Internal(_) => Never,
+    }
+}
+
+/// What the operator is told about an error that ended a stream for good: [`hint`], and whether
+/// starting again helps.
+#[must_use]
+pub fn advice(error: &Error) -> String {
+    let hint = hint(error);
+    match restart(error) {
+        Restart::Never => format!("{hint} Starting again without that meets the same error."),
+        Restart::Always | Restart::IfItWorked => hint.into(),
+    }
+}
 
 /// What the operator can do about `error`, in one sentence.
 #[must_use]

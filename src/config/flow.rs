@@ -11,6 +11,9 @@ use super::ByteSize;
 pub struct FlowConfig {
     /// Bytes of BSON read and not yet acknowledged. A bare number is in bytes. Default: `16MB`.
     pub bytes_in_flight: ByteSize,
+    /// The same for all streams together: each has an equal share of it where that is less than
+    /// `bytes_in_flight`. A bare number is in bytes. Default: `512MB`.
+    pub total_bytes_in_flight: ByteSize,
     /// Number of events read and not yet covered by the position in memory, which is stored every
     /// `checkpoint.interval`: a crash replays at most these, and what was published since the
     /// position was last stored.
@@ -21,6 +24,10 @@ pub struct FlowConfig {
 
 impl Default for FlowConfig {
     fn default() -> Self {
-        Self { bytes_in_flight: ByteSize::from_bytes(16_000_000), events_in_flight: 50_000 }
+        Self {
+            bytes_in_flight: ByteSize::from_bytes(16_000_000),
+            total_bytes_in_flight: ByteSize::from_bytes(512_000_000),
+            events_in_flight: 50_000,
+        }
     }
 }

@@ -27,10 +27,6 @@ pub(super) const KEYS: &[LaterKey] = &[
     LaterKey { pattern: "transforms", feature: "transforms come later" },
     LaterKey { pattern: "schemas", feature: "validation of documents comes later" },
     LaterKey {
-        pattern: "error_handling.max_retries",
-        feature: "a limit of attempts comes later; failures are waited out without one",
-    },
-    LaterKey {
         pattern: "error_handling.dead_letter_topic",
         feature: "dead letters come later; a record that cannot be sent stops its stream",
     },

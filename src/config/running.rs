@@ -10,6 +10,11 @@ use super::{Millis, Seconds};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ErrorHandlingConfig {
+    /// Retries in a row after which an interrupted read gives up, and restarts in a row after which
+    /// a stream has failed for good; a receipt, or `max_backoff` without a failure, starts the
+    /// count over. Publishing is tried again without a limit.
+    /// Default: none, for ever; 3 restarts with `--until-caught-up`.
+    pub max_retries: Option<u32>,
     /// Longest wait between two attempts. A bare number is in seconds. Default: `30s`.
     pub max_backoff: Seconds,
     /// Growth of the wait from one attempt to the next. Default: `2`.
@@ -19,7 +24,7 @@ pub struct ErrorHandlingConfig {
 
 impl Default for ErrorHandlingConfig {
     fn default() -> Self {
-        Self { max_backoff: Seconds::from_secs(30), backoff_factor: 2.0 }
+        Self { max_retries: None, max_backoff: Seconds::from_secs(30), backoff_factor: 2.0 }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is to be run: the streams of a configuration, with their names resolved.
 
+use std::sync::Arc;
+
 use super::{
     Capture, CheckpointConfig, Config, ConnectionConfig, GcpConfig, PubSubConfig, Scope,
     SourceConfig, validate,
@@ -16,7 +18,7 @@ pub struct StreamConfig {
     /// `<connection id>.<source name>`.
     pub id: StreamId,
     /// The connection that the source belongs to.
-    pub connection: ConnectionConfig,
+    pub connection: Arc<ConnectionConfig>,
     /// The source as it was configured.
     pub source: SourceConfig,
     /// What it captures: scope, database and collection resolved.
@@ -43,6 +45,8 @@ impl Config {
     pub fn streams(&self) -> Result<Vec<StreamConfig>, ConfigError> {
         let mut streams = Vec::new();
         for (id, connection) in &self.mongodb.connections {
+            // Shared: a hundred streams of one connection would each copy a hundred sources.
+            let shared = Arc::new(connection.clone());
             if let Some(database) = &connection.database {
                 check_database(database, &format!("mongodb.connections.{id}.database"))?;
             }
@@ -51,7 +55,7 @@ impl Config {
                 check_names(source, &path)?;
                 streams.push(StreamConfig {
                     id: StreamId::new(id, name),
-                    connection: connection.clone(),
+                    connection: Arc::clone(&shared),
                     source: source.clone(),
                     capture: capture(connection, source, &path)?,
                 });

@@ -75,7 +75,9 @@ impl Config {
 
     fn check_running(&self) -> Result<(), ConfigError> {
         let positive = "must be more than 0";
-        expect(self.flow.bytes_in_flight.bytes() > 0, "flow.bytes_in_flight", positive)?;
+        let flow = &self.flow;
+        expect(flow.bytes_in_flight.bytes() > 0, "flow.bytes_in_flight", positive)?;
+        expect(flow.total_bytes_in_flight.bytes() > 0, "flow.total_bytes_in_flight", positive)?;
         let errors = &self.error_handling;
         let max_backoff = errors.max_backoff.duration();
         expect(!max_backoff.is_zero(), "error_handling.max_backoff", positive)?;

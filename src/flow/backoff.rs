@@ -13,13 +13,21 @@ const BASE: Duration = Duration::from_millis(100);
 pub struct BackoffPolicy {
     factor: f64,
     max: Duration,
+    max_retries: Option<u32>,
 }
 
 impl BackoffPolicy {
     /// Policy with growth `factor` (at least 1) and the longest wait `max`.
     #[must_use]
     pub fn new(factor: f64, max: Duration) -> Self {
-        Self { factor: factor.max(1.0), max }
+        Self { factor: factor.max(1.0), max, max_retries: None }
+    }
+
+    /// The same with another limit of retries in a row; `None` is for ever. Only who asks
+    /// [`Backoff::is_exhausted`] obeys it.
+    #[must_use]
+    pub fn with_max_retries(self, max_retries: Option<u32>) -> Self {
+        Self { max_retries, ..self }
     }
 
     /// Starts counting attempts.
@@ -40,6 +48,7 @@ impl BackoffPolicy {
 impl From<&ErrorHandlingConfig> for BackoffPolicy {
     fn from(config: &ErrorHandlingConfig) -> Self {
         Self::new(config.backoff_factor, config.max_backoff.duration())
+            .with_max_retries(config.max_retries)
     }
 }
 
@@ -56,6 +65,12 @@ impl Backoff {
         let ceiling = self.policy.ceiling(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
         ceiling.mul_f64(rand::random::<f64>())
+    }
+
+    /// True once as many retries have failed in a row as the policy allows.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.policy.max_retries.is_some_and(|max| self.attempts >= max)
     }
 
     /// Failures in a row.
@@ -92,6 +107,20 @@ mod tests {
         backoff.reset();
         assert!(backoff.next_delay() <= policy.ceiling(0));
         assert_eq!(backoff.attempts(), 1);
+    }
+
+    #[test]
+    fn a_limit_is_reached_after_as_many_retries_and_lifted_by_health() {
+        let policy = BackoffPolicy::new(2.0, Duration::from_secs(1));
+        assert!(!Backoff { policy: policy.clone(), attempts: u32::MAX }.is_exhausted());
+        assert!(policy.clone().with_max_retries(Some(0)).start().is_exhausted());
+        let mut backoff = policy.with_max_retries(Some(2)).start();
+        backoff.next_delay();
+        assert!(!backoff.is_exhausted());
+        backoff.next_delay();
+        assert!(backoff.is_exhausted());
+        backoff.reset();
+        assert!(!backoff.is_exhausted());
     }
 
     #[test]

@@ -23,14 +23,16 @@ struct Use {
     events: usize,
 }
 
-impl From<&FlowConfig> for Budget {
-    fn from(config: &FlowConfig) -> Self {
-        let bytes = usize::try_from(config.bytes_in_flight.bytes()).unwrap_or(usize::MAX);
+impl Budget {
+    /// The budget of one of `streams`.
+    #[must_use]
+    pub fn of_one(config: &FlowConfig, streams: usize) -> Self {
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let share = size(config.total_bytes_in_flight.bytes()) / streams.max(1);
+        let bytes = size(config.bytes_in_flight.bytes()).min(share);
         Self::new(bytes, config.events_in_flight as usize)
     }
-}
 
-impl Budget {
     /// A budget of `bytes` in flight and `events` past the committed prefix.
     #[must_use]
     pub fn new(bytes: usize, events: usize) -> Self {
@@ -90,6 +92,14 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn many_streams_share_the_total() {
+        let config = FlowConfig::default();
+        assert_eq!(Budget::of_one(&config, 1).max.bytes, 16_000_000);
+        assert_eq!(Budget::of_one(&config, 32).max.bytes, 16_000_000);
+        assert_eq!(Budget::of_one(&config, 200).max.bytes, 2_560_000);
+    }
 
     #[tokio::test]
     async fn waits_until_something_is_released() {

@@ -38,11 +38,10 @@ impl Ledger {
         self.budget.acquire(bytes, batch.len()).await;
         self.statistics.read.fetch_add(batch.len() as u64, Relaxed);
         self.statistics.bytes.fetch_add(bytes as u64, Relaxed);
-        if let Some(time) = batch.post_batch.as_ref().and_then(crate::event::Position::cluster_time)
-        {
-            self.statistics.cluster_time.store(u64::from(time.time), Relaxed);
-        }
-        self.tracker().begin(batch)
+        let mut tracker = self.tracker();
+        let first = tracker.begin(batch)?;
+        self.note_position(&tracker);
+        Ok(first)
     }
 
     /// True where another batch like this one would have to wait for receipts: then nothing may be
@@ -80,9 +79,20 @@ impl Ledger {
     }
 
     fn complete(&self, sequences: &[u64]) {
-        let freed = self.tracker().complete(sequences);
+        let freed = {
+            let mut tracker = self.tracker();
+            let freed = tracker.complete(sequences);
+            self.note_position(&tracker);
+            freed
+        };
         self.budget.release(freed.bytes, freed.events);
         self.statistics.published.fetch_add(sequences.len() as u64, Relaxed);
+    }
+
+    fn note_position(&self, tracker: &Tracker) {
+        if let Some(time) = tracker.passed_time() {
+            self.statistics.passed(time);
+        }
     }
 
     fn tracker(&self) -> MutexGuard<'_, Tracker> {

@@ -5,28 +5,20 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::connection::MongoConnection;
+use super::{Stream, connection_path, source_path};
 use crate::checkpoint::{CheckpointStore, FileStore, Identity, Intervals, MemoryStore};
 use crate::config::{
-    CheckpointConfig, Config, Ordering, PubSubConfig, RunSections, StoreKind, StreamConfig,
+    CheckpointConfig, Config, FlowConfig, Ordering, PubSubConfig, RunSections, StoreKind,
+    StreamConfig,
 };
 use crate::error::{ConfigError, Error};
-use crate::event::StreamId;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
 use crate::sink::{Connection, PubSubSink};
-use crate::source::{self, ChangeStream, Prefetch, StartAt};
+use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::{HASH_NAME, Transform};
-
-/// Where a stream's connection stands in the configuration.
-pub(super) fn connection_path(id: &StreamId) -> String {
-    format!("mongodb.connections.{}", id.connection_id)
-}
-
-/// Where a stream's source stands in the configuration.
-pub(super) fn source_path(id: &StreamId) -> String {
-    format!("{}.sources.{}", connection_path(id), id.source_name)
-}
 
 /// The line of one source.
 pub(super) type Line = Pipeline<Prefetch<ChangeStream>, PubSubSink>;
@@ -36,40 +28,52 @@ const RECEIPTS: usize = 64;
 
 /// Builds the lines of one configuration, sharing a client for each MongoDB connection and one
 /// connection to Pub/Sub.
-pub(super) struct Builder<'a> {
-    config: &'a Config,
-    pubsub: &'a PubSubConfig,
-    checkpoint: &'a CheckpointConfig,
-    project: &'a str,
+pub(super) struct Builder {
+    pubsub: PubSubConfig,
+    checkpoint: CheckpointConfig,
+    flow: FlowConfig,
+    project: String,
     publisher: Connection,
-    clients: HashMap<Arc<str>, mongodb::Client>,
+    connections: HashMap<Arc<str>, MongoConnection>,
+    streams: usize,
     backoff: BackoffPolicy,
 }
 
-impl<'a> Builder<'a> {
-    pub fn new(config: &'a Config) -> Result<Self, Error> {
+impl Builder {
+    pub fn new(config: &Config, streams: &[Stream]) -> Result<Self, Error> {
         let RunSections { gcp, pubsub, checkpoint } = config.require_run()?;
+        let mut connections = HashMap::new();
+        for Stream { config: stream, statistics, .. } in streams {
+            let id = Arc::clone(&stream.id.connection_id);
+            let connection = connections.entry(id).or_insert_with(|| {
+                let uri = stream.connection.uri.clone();
+                let monitoring = config.monitoring.clone();
+                MongoConnection::new(connection_path(&stream.id), uri, monitoring)
+            });
+            connection.add(Arc::clone(statistics));
+        }
         Ok(Self {
-            config,
-            pubsub,
-            checkpoint,
-            project: &gcp.project_id,
+            pubsub: pubsub.clone(),
+            checkpoint: checkpoint.clone(),
+            flow: config.flow.clone(),
+            project: gcp.project_id.clone(),
             publisher: Connection::open(gcp, pubsub)?,
-            clients: HashMap::new(),
+            connections,
+            streams: streams.len(),
             backoff: BackoffPolicy::from(&config.error_handling),
         })
     }
 
-    /// The line of `stream`.
-    pub async fn build(
-        &mut self,
+    /// A line of `stream` that goes on from what is in `store`.
+    pub async fn line(
+        &self,
         stream: &StreamConfig,
         statistics: &Arc<StreamStatistics>,
+        store: Arc<dyn CheckpointStore>,
     ) -> Result<Line, Error> {
         let (sender, receipts) = mpsc::channel(RECEIPTS);
-        let client = self.client(stream).await?;
         let source = ChangeStream::new(
-            client,
+            self.client(stream).await?,
             stream.capture.clone(),
             &stream.source,
             &self.backoff,
@@ -81,37 +85,44 @@ impl<'a> Builder<'a> {
             source: Prefetch::new(source),
             start: StartAt::from_config(&stream.source.startup)
                 .map_err(|error| error.below(&source_path(&stream.id)))?,
-            transform: Transform::compile(&stream.id, self.pubsub)?,
+            transform: Transform::compile(&stream.id, &self.pubsub)?,
             sink: PubSubSink::start(
                 &self.publisher,
                 self.topic(stream)?,
-                self.pubsub,
+                &self.pubsub,
                 self.backoff.clone(),
                 sender,
                 Arc::clone(statistics),
             ),
             receipts,
-            store: self.store(stream)?,
-            intervals: Intervals::from(self.checkpoint),
-            budget: Budget::from(&self.config.flow),
+            store,
+            intervals: Intervals::from(&self.checkpoint),
+            budget: Budget::of_one(&self.flow, self.streams),
             statistics: Arc::clone(statistics),
         })
     }
 
+    /// Where the position of `stream` is kept. Opened once and kept across restarts: no other
+    /// process takes it over in between, and what is in memory stays.
+    pub fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
+        Ok(match self.checkpoint.store {
+            StoreKind::File => {
+                let folder = self.checkpoint.path.as_deref().ok_or_else(|| ConfigError {
+                    path: "checkpoint.path".into(),
+                    message: "the store `file` needs a folder".into(),
+                })?;
+                Arc::new(FileStore::open(folder, &stream.id.to_string())?)
+            }
+            StoreKind::Memory => Arc::new(MemoryStore::default()),
+        })
+    }
+
     /// One client a connection.
-    async fn client(&mut self, stream: &StreamConfig) -> Result<mongodb::Client, Error> {
-        if let Some(client) = self.clients.get(&stream.id.connection_id) {
-            return Ok(client.clone());
+    async fn client(&self, stream: &StreamConfig) -> Result<mongodb::Client, Error> {
+        match self.connections.get(&stream.id.connection_id) {
+            Some(connection) => connection.client().await,
+            None => Err(Error::Internal(format!("no connection for stream {}", stream.id))),
         }
-        let streams = u32::try_from(stream.connection.sources.len()).unwrap_or(u32::MAX);
-        let client =
-            source::build_client(&stream.connection.uri, &self.config.monitoring, streams).await;
-        let client = client.map_err(|error| match error {
-            Error::Config(error) => error.below(&connection_path(&stream.id)).into(),
-            error => error,
-        })?;
-        self.clients.insert(Arc::clone(&stream.id.connection_id), client.clone());
-        Ok(client)
     }
 
     fn identity(&self, stream: &StreamConfig) -> Identity {
@@ -134,18 +145,5 @@ impl<'a> Builder<'a> {
             message: "no such topic".into(),
         })?;
         Ok(format!("projects/{}/topics/{}", self.project, topic.name))
-    }
-
-    fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
-        Ok(match self.checkpoint.store {
-            StoreKind::File => {
-                let folder = self.checkpoint.path.as_deref().ok_or_else(|| ConfigError {
-                    path: "checkpoint.path".into(),
-                    message: "the store `file` needs a folder".into(),
-                })?;
-                Arc::new(FileStore::open(folder, &stream.id.to_string())?)
-            }
-            StoreKind::Memory => Arc::new(MemoryStore::default()),
-        })
     }
 }

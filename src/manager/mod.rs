@@ -1,25 +1,30 @@
-//! Builds one line for each source of the configuration and runs them all.
+//! Runs one supervised line for each source of the configuration, all in parallel.
+//!
+//! Lines share what is a connection's (the client) and what is the process's (the connection to
+//! Pub/Sub), and nothing else: one that fails leaves the others alone.
 
 mod build;
+mod connection;
 mod report;
+mod run;
 mod signals;
+mod stored;
+mod supervisor;
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tokio::sync::watch;
 
 use crate::config::{Config, StreamConfig};
 use crate::error::{ConfigError, Error};
-use crate::pipeline;
+use crate::event::StreamId;
 use crate::source::{self, StartAt};
-use crate::telemetry::logging::STATISTICS;
-use crate::telemetry::{StatisticsSnapshot, StreamStatistics};
-
-use build::{Builder, connection_path, source_path};
+use crate::telemetry::{StatisticsSnapshot, StreamState, StreamStatistics};
+use crate::transform::Transform;
 
 pub use report::{Exit, Failure, Report};
 
@@ -34,14 +39,19 @@ pub struct RunOptions {
     pub accept_lane_change: bool,
 }
 
-/// The stream that could not be built (empty: none of its own fault) and why.
-type Failed = (String, Error);
-
 /// All streams of one configuration.
 #[derive(Debug)]
 pub struct Manager {
     config: Config,
-    streams: Vec<(StreamConfig, Arc<StreamStatistics>)>,
+    streams: Vec<Stream>,
+}
+
+/// One stream as the manager knows it, whether it runs or not.
+#[derive(Debug)]
+struct Stream {
+    config: StreamConfig,
+    statistics: Arc<StreamStatistics>,
+    paused: watch::Sender<bool>,
 }
 
 impl Manager {
@@ -51,147 +61,81 @@ impl Manager {
     /// A [`ConfigError`] for what `run` needs and the file does not have, and for what only the
     /// parts of a line can tell is wrong.
     pub fn new(config: Config) -> Result<Self, Error> {
-        config.require_run()?;
+        let pubsub = config.require_run()?.pubsub;
         let streams = config.streams()?;
-        streams.iter().try_for_each(check)?;
-        let streams = streams.into_iter().map(|stream| (stream, Arc::default())).collect();
-        Ok(Self { config, streams })
+        for stream in &streams {
+            check(stream)?;
+            Transform::compile(&stream.id, pubsub)?;
+        }
+        let streams = streams.into_iter().map(|config| Stream {
+            statistics: Arc::new(StreamStatistics::new(&config.id)),
+            config,
+            paused: watch::Sender::new(false),
+        });
+        Ok(Self { streams: streams.collect(), config })
     }
 
-    /// The counters of each stream now.
+    /// The statistics of each stream now, ordered by connection id and source name.
     #[must_use]
-    pub fn statistics(&self) -> BTreeMap<String, StatisticsSnapshot> {
-        self.streams
-            .iter()
-            .map(|(stream, counts)| (stream.id.to_string(), counts.snapshot()))
-            .collect()
+    pub fn statistics(&self) -> Vec<(&StreamId, StatisticsSnapshot)> {
+        let now = |stream: &Stream| stream.statistics.snapshot();
+        self.streams.iter().map(|stream| (&stream.config.id, now(stream))).collect()
     }
 
-    /// Runs every stream until it has ended. SIGINT, SIGTERM and `stop` drain; a stream that fails
-    /// drains the others, so that whoever supervises the process sees it and starts it again.
-    pub async fn run(&self, options: RunOptions, stop: CancellationToken) -> Report {
-        let mut report = Report::default();
-        let signals = signals::drain_on_signal(stop.clone());
-        let deadline = tokio::time::sleep(options.timeout.unwrap_or(Duration::MAX));
-        tokio::pin!(deadline);
-        let started = tokio::select! {
-            started = self.start(options, &stop) => started,
-            () = stop.cancelled() => return report,
-            () = &mut deadline => {
-                report.timed_out();
-                return report;
-            }
-        };
-        let mut running = match started {
-            Ok(running) => running,
-            Err((stream, error)) => {
-                report.failed(stream, &error);
-                return report;
-            }
-        };
-        let mut show = tokio::time::interval(self.config.monitoring.report_interval.duration());
-        show.tick().await;
-        loop {
-            tokio::select! {
-                ended = running.join_next() => match ended {
-                    None => break,
-                    Some(ended) => report.ended(ended, &stop),
-                },
-                () = &mut deadline, if !stop.is_cancelled() => {
-                    report.timed_out();
-                    stop.cancel();
-                }
-                _ = show.tick() => self.show(),
-            }
-        }
-        self.show();
-        signals.abort();
-        report
+    /// The state of a stream now and each later one; a reader that is slow sees the newest. The
+    /// last transitions with their times are in [`statistics`](Self::statistics).
+    ///
+    /// # Errors
+    /// A [`ConfigError`] where no stream has this name.
+    pub fn watch(&self, stream: &str) -> Result<watch::Receiver<StreamState>, ConfigError> {
+        Ok(self.stream(stream)?.statistics.watch())
     }
 
-    /// Builds all lines, then starts them: none runs if one cannot be built.
-    async fn start(
-        &self,
-        options: RunOptions,
-        stop: &CancellationToken,
-    ) -> Result<JoinSet<report::Ended>, Failed> {
-        let mut builder = Builder::new(&self.config).map_err(|error| (String::new(), error))?;
-        let mut lines = Vec::with_capacity(self.streams.len());
-        for (stream, counts) in &self.streams {
-            let name = stream.id.to_string();
-            // Of the level `error`: the most silent `logging.level` still says whose error it is.
-            let span = tracing::error_span!("stream", stream = name);
-            match builder.build(stream, counts).instrument(span.clone()).await {
-                Ok(line) => lines.push((name, span, line)),
-                Err(error) => return Err((name, error)),
-            }
-        }
-        let how = pipeline::RunOptions {
-            until_caught_up: options.until_caught_up,
-            accept_lane_change: options.accept_lane_change,
-            drain_timeout: self.config.shutdown.drain_timeout.duration(),
-        };
-        let mut running = JoinSet::new();
-        for (stream, span, line) in lines {
-            let run = line.run(stop.clone(), how);
-            running.spawn(async move { (stream, run.await) }.instrument(span));
-        }
-        Ok(running)
+    /// Asks a stream (`<connection id>.<source name>`) to drain and to keep its position until it
+    /// is resumed. Returns at once: [`watch`](Self::watch) shows [`StreamState::Paused`] when it has
+    /// drained. A stream that is paused before the run does not start.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] where no stream has this name.
+    pub fn pause(&self, stream: &str) -> Result<(), ConfigError> {
+        self.stream(stream)?.paused.send_replace(true);
+        Ok(())
     }
 
-    /// Logs the counters of every stream.
-    fn show(&self) {
-        for (stream, counts) in &self.streams {
-            let now = counts.snapshot();
-            tracing::info!(
-                target: STATISTICS,
-                stream = %stream.id,
-                read = now.read,
-                published = now.published,
-                requests = now.requests,
-                retries = now.retries,
-                "statistics"
-            );
-        }
+    /// Lets a paused stream go on from its position.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] where no stream has this name.
+    pub fn resume(&self, stream: &str) -> Result<(), ConfigError> {
+        self.stream(stream)?.paused.send_replace(false);
+        Ok(())
     }
+
+    fn stream(&self, name: &str) -> Result<&Stream, ConfigError> {
+        let found = self.streams.iter().find(|stream| stream.config.id.to_string() == name);
+        found.ok_or_else(|| ConfigError {
+            path: "mongodb.connections".into(),
+            message: format!("no stream is called `{name}`"),
+        })
+    }
+}
+
+/// Where a stream's connection stands in the configuration.
+fn connection_path(id: &StreamId) -> String {
+    format!("mongodb.connections.{}", id.connection_id)
+}
+
+/// Where a stream's source stands in the configuration.
+fn source_path(id: &StreamId) -> String {
+    format!("{}.sources.{}", connection_path(id), id.source_name)
 }
 
 /// What the driver and the oplog can express, told before anything is connected.
 fn check(stream: &StreamConfig) -> Result<(), ConfigError> {
-    source::check_uri(&stream.connection.uri)
+    let streams = u32::try_from(stream.connection.sources.len()).unwrap_or(u32::MAX);
+    source::check_uri(&stream.connection.uri, streams)
         .map_err(|error| error.below(&connection_path(&stream.id)))?;
     StartAt::from_config(&stream.source.startup)
         .map(drop)
         .map_err(|error| error.below(&source_path(&stream.id)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Environment, from_yaml};
-
-    #[test]
-    fn what_only_the_parts_can_tell_is_refused_with_its_whole_path() {
-        let main = "mongodb.connections.main";
-        for (uri, startup, path) in [
-            ("mongodb://user:hunter2@host:port/", "latest", format!("{main}.uri")),
-            (
-                "mongodb://host/",
-                "{timestamp: '2200-01-01T00:00:00Z'}",
-                format!("{main}.sources.orders.startup.timestamp"),
-            ),
-        ] {
-            let yaml = format!(
-                "mongodb: {{connections: {{main: {{uri: '{uri}', sources: {{orders: \
-                 {{database: shop, collection: orders, startup: {startup}}}}}}}}}}}\n\
-                 gcp: {{project_id: some-project}}\n\
-                 pubsub: {{topics: {{default: {{name: shop-changes}}}}}}\n\
-                 checkpoint: {{store: memory}}\n"
-            );
-            let config = from_yaml(&yaml, "test", &Environment::new()).unwrap().config;
-            let Err(Error::Config(error)) = Manager::new(config) else { panic!("accepted") };
-            assert_eq!(error.path, path);
-            assert!(!error.to_string().contains("hunter2"), "{error}");
-        }
-    }
 }

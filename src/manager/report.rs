@@ -1,14 +1,17 @@
 //! How a run ended.
 
 use tokio::task::JoinError;
-use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::pipeline;
 use crate::recovery;
 
-/// What a stream's task ends with: its name and how it ended.
-pub(super) type Ended = (String, Result<pipeline::Ended, Error>);
+/// What became of a stream whose task gave no result. The log has the place of a panic; its text
+/// could hold a value.
+pub(super) fn lost(error: &JoinError) -> Error {
+    let what = if error.is_panic() { "panicked" } else { "was cancelled" };
+    Error::Internal(format!("a stream's task {what}"))
+}
 
 /// How a run ended, worst last; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,38 +61,24 @@ pub struct Report {
 }
 
 impl Report {
-    /// Takes in the end of one stream; an error makes the others drain.
-    pub(super) fn ended(&mut self, ended: Result<Ended, JoinError>, stop: &CancellationToken) {
+    /// Takes in the end of one stream.
+    pub(super) fn ended(&mut self, stream: String, ended: Result<pipeline::Ended, Error>) {
         match ended {
-            Ok((_, Ok(pipeline::Ended::CaughtUp | pipeline::Ended::Stopped))) => {}
-            Ok((stream, Ok(pipeline::Ended::DrainTimedOut))) => {
+            Ok(pipeline::Ended::CaughtUp | pipeline::Ended::Stopped) => {}
+            Ok(pipeline::Ended::DrainTimedOut) => {
                 tracing::warn!(
                     stream,
                     "the drain was over its deadline with events unpublished; the next run publishes them"
                 );
                 self.exit = self.exit.max(Exit::DrainTimedOut);
             }
-            Ok((stream, Err(error))) => {
-                self.failed(stream, &error);
-                stop.cancel();
-            }
-            Err(error) => {
-                // The log has the place; the text of a panic could hold a value.
-                let what = if error.is_panic() {
-                    "a stream's task panicked"
-                } else {
-                    "a stream's task was cancelled"
-                };
-                self.failed("unknown".into(), &Error::Internal(what.into()));
-                stop.cancel();
-            }
+            Err(error) => self.failed(stream, &error),
         }
     }
 
     /// Notes that `stream` ended in `error`.
     pub(super) fn failed(&mut self, stream: String, error: &Error) {
-        let failure =
-            Failure { stream, message: error.to_string(), hint: recovery::hint(error).into() };
+        let failure = Failure { stream, message: error.to_string(), hint: recovery::advice(error) };
         tracing::error!(stream = failure.stream, hint = failure.hint, "{}", failure.message);
         self.exit = Exit::Failed;
         self.failures.push(failure);

@@ -1,3 +1,7 @@
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::*;
@@ -8,8 +12,19 @@ use crate::source::Cluster;
 
 const TIME: Timestamp = Timestamp { time: 1, increment: 1 };
 
-/// An idle source; the line is told to stop when it is first asked for a batch.
-struct Idle(CancellationToken);
+/// An idle source: one empty reply, and the line is told to stop when it is asked for another.
+struct Idle {
+    stop: CancellationToken,
+    reply: Option<Batch>,
+}
+
+impl Idle {
+    fn new(stop: &CancellationToken) -> Self {
+        let position = Position::OperationTime(Timestamp { time: 2, increment: 1 });
+        let reply = Batch::new(Arc::default(), Vec::new(), Some(position), false);
+        Self { stop: stop.clone(), reply: Some(reply) }
+    }
+}
 
 impl Source for Idle {
     async fn connect(&mut self) -> Result<Cluster, SourceError> {
@@ -21,31 +36,49 @@ impl Source for Idle {
     }
 
     async fn next_batch(&mut self) -> Result<Batch, SourceError> {
-        self.0.cancel();
-        std::future::pending().await
+        if let Some(reply) = self.reply.take() {
+            return Ok(reply);
+        }
+        self.stop.cancel();
+        pending().await
     }
 }
 
-/// A sink that gives up during the flush, before a receipt says so.
-struct GivesUp;
+/// A sink that never gets a message, and flushes with this result.
+struct Unused(Result<(), PublishError>);
 
-impl Sink for GivesUp {
+impl Sink for Unused {
     async fn publish(&mut self, _: Vec<Message>, _: bool) -> Result<(), PublishError> {
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), PublishError> {
-        Err(PublishError {
-            kind: PublishErrorKind::Auth,
-            message: "not allowed".into(),
-            sequence: None,
-        })
+        self.0.clone()
     }
 }
 
-#[tokio::test]
-async fn a_sink_that_gives_up_during_the_drain_is_an_error() {
-    let stop = CancellationToken::new();
+/// A store that takes the opening position and then answers no more.
+struct Hangs(AtomicBool);
+
+impl CheckpointStore for Hangs {
+    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn store<'a>(&'a self, _: &'a Checkpoint) -> BoxFuture<'a, Result<(), CheckpointError>> {
+        if self.0.swap(true, Relaxed) { Box::pin(pending()) } else { Box::pin(async { Ok(()) }) }
+    }
+
+    fn clear(&self) -> BoxFuture<'_, Result<(), CheckpointError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+async fn run(
+    stop: CancellationToken,
+    sink: Unused,
+    store: Arc<dyn CheckpointStore>,
+) -> Result<Ended, Error> {
     let pubsub = json!({ "topics": { "default": { "name": "shop-changes" } } });
     let pubsub = serde_json::from_value(pubsub).unwrap();
     let line = Pipeline {
@@ -55,12 +88,12 @@ async fn a_sink_that_gives_up_during_the_drain_is_an_error() {
             replica_set: String::new(),
             ordering: "none".into(),
         },
-        source: Idle(stop.clone()),
+        source: Idle::new(&stop),
         start: StartAt::Latest,
         transform: Transform::compile(&StreamId::new("main", "orders"), &pubsub).unwrap(),
-        sink: GivesUp,
+        sink,
         receipts: mpsc::channel(1).1,
-        store: Arc::new(MemoryStore::default()),
+        store,
         intervals: checkpoint::Intervals {
             interval: Duration::from_secs(1),
             idle_interval: Duration::from_secs(30),
@@ -73,6 +106,29 @@ async fn a_sink_that_gives_up_during_the_drain_is_an_error() {
         accept_lane_change: false,
         drain_timeout: Duration::from_secs(30),
     };
-    let ended = line.run(stop, options).await;
+    line.run(stop, options).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_gives_up_during_the_drain_is_an_error() {
+    let gives_up = PublishError {
+        kind: PublishErrorKind::Auth,
+        message: "not allowed".into(),
+        sequence: None,
+    };
+    let store = Arc::new(MemoryStore::default());
+    let ended = run(CancellationToken::new(), Unused(Err(gives_up)), store).await;
     assert!(matches!(ended, Err(Error::Publish(_))), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_holds_the_end_back_until_the_deadline_only() {
+    let started = Instant::now();
+    let store = Arc::new(Hangs(AtomicBool::default()));
+    let ended = run(CancellationToken::new(), Unused(Ok(())), store).await;
+    let Err(Error::Checkpoint(error)) = ended else { panic!("{ended:?}") };
+    assert_eq!(error.kind, CheckpointErrorKind::Unreachable);
+    // The drain's time, to the millisecond that a timer is precise to.
+    let took = started.elapsed();
+    assert!(took.abs_diff(Duration::from_secs(30)) < Duration::from_millis(5), "{took:?}");
 }

@@ -8,6 +8,7 @@ mod errors;
 mod extended_json;
 mod logging;
 mod runner;
+mod statistics;
 
 use pyo3::prelude::*;
 
@@ -23,5 +24,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;
     module.add_function(wrap_pyfunction!(logging::log_format, module)?)?;
+    module.add_class::<statistics::PyStreamStatistics>()?;
     module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)
 }

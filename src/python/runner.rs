@@ -7,15 +7,20 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
 
-use crate::config;
+use crate::config::{self, LogFormat};
 use crate::error::ConfigError;
 use crate::manager::{Manager, Report, RunOptions};
 use crate::telemetry::logging;
 
 use super::errors::to_python;
+use super::statistics::PyStreamStatistics;
 
 /// How long what is left after a run (a DNS look-up, say) may hold the end back.
 const LEFTOVERS: Duration = Duration::from_secs(1);
+
+/// Most threads for what blocks: storing positions in files, looking up host names. Hundreds of
+/// streams store theirs in turns.
+const BLOCKING_THREADS: usize = 16;
 
 /// Runs the streams of one configuration file.
 #[pyclass(frozen, module = "mongo_gcp_stream._core")]
@@ -25,6 +30,9 @@ pub(super) struct Runner {
     /// What the loader noticed: keys that are accepted and not yet used.
     #[pyo3(get)]
     warnings: Vec<String>,
+    /// `text` or `json`: what `logging.format` says.
+    #[pyo3(get)]
+    log_format: &'static str,
 }
 
 #[pymethods]
@@ -36,8 +44,12 @@ impl Runner {
         let refused = |error: ConfigError| to_python(py, &error.into());
         let loaded = config::load(&config_path).map_err(refused)?;
         logging::start(&loaded.config.logging).map_err(refused)?;
+        let log_format = match loaded.config.logging.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
         let manager = Manager::new(loaded.config).map_err(|error| to_python(py, &error))?;
-        Ok(Self { manager, stop: CancellationToken::new(), warnings: loaded.warnings })
+        Ok(Self { manager, stop: CancellationToken::new(), warnings: loaded.warnings, log_format })
     }
 
     /// Runs until every stream has ended. The GIL is released all the while.
@@ -57,7 +69,10 @@ impl Runner {
             timeout: timeout_ms.map(Duration::from_millis),
         };
         let report = py.detach(|| {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS)
+                .build()?;
             let report = runtime.block_on(self.manager.run(options, self.stop.clone()));
             runtime.shutdown_timeout(LEFTOVERS);
             Ok::<_, std::io::Error>(report)
@@ -70,9 +85,10 @@ impl Runner {
         self.stop.cancel();
     }
 
-    /// The counters of each stream now.
-    fn statistics(&self) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
-        self.manager.statistics().into_iter().map(|(stream, now)| (stream, now.named())).collect()
+    /// The statistics of each stream now.
+    fn statistics(&self) -> BTreeMap<String, PyStreamStatistics> {
+        let streams = self.manager.statistics().into_iter();
+        streams.map(|(id, now)| (id.to_string(), PyStreamStatistics::new(id, now))).collect()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::config::PubSubConfig;
 use crate::error::{PublishError, PublishErrorKind};
 use crate::event::{Message, Receipt};
 use crate::flow::BackoffPolicy;
-use crate::telemetry::StreamStatistics;
+use crate::telemetry::{Part, StreamStatistics};
 
 /// Calls of `publish` that may wait for the task. What waits in the lanes is bounded by the budget
 /// upstream.
@@ -245,11 +245,16 @@ impl Task {
 
     fn settle(&mut self, lane: LaneId, outcome: Result<(), Failure>) -> Result<(), Halt> {
         let topic = self.topic.name.as_str();
-        match self.lanes.settle(lane, outcome, Instant::now()) {
+        let settled = self.lanes.settle(lane, outcome, Instant::now());
+        if let Settled::Again { attempts: 1.., reason, .. } = &settled {
+            self.statistics.interrupted(Part::Sink, reason);
+        }
+        match settled {
             Settled::Published { batch, recovered } => {
                 self.statistics.requests.fetch_add(1, Relaxed);
                 self.acknowledged.extend(batch.messages.iter().map(|message| message.sequence));
                 if recovered {
+                    self.statistics.recovered(Part::Sink);
                     tracing::info!(topic, ?lane, "publishing works again");
                 }
             }

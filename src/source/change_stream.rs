@@ -17,7 +17,7 @@ use crate::config::{Capture, SourceConfig};
 use crate::error::{ConfigError, SourceError, SourceErrorKind};
 use crate::event::{Batch, Position};
 use crate::flow::{Backoff, BackoffPolicy};
-use crate::telemetry::StreamStatistics;
+use crate::telemetry::{Part, StreamStatistics};
 
 /// A change stream of a collection, a database or a deployment.
 pub struct ChangeStream {
@@ -64,11 +64,12 @@ impl ChangeStream {
     /// Takes note of a failure: lets time pass, or gives up.
     fn failed(&mut self, fault: Fault) -> Result<(), SourceError> {
         self.state = State::Closed;
-        if !fault.transient {
+        if !fault.transient || self.backoff.is_exhausted() {
             return Err(fault.error);
         }
         self.wait();
         self.statistics.retries.fetch_add(1, Relaxed);
+        self.statistics.interrupted(Part::Source, &fault.error);
         let attempts = self.backoff.attempts();
         // The first, the second, the fourth …: hours of outage take a dozen lines.
         if attempts.is_power_of_two() {
@@ -83,11 +84,13 @@ impl ChangeStream {
             let Query { capture, .. } = self.query.as_ref();
             tracing::info!(%capture, attempts = self.backoff.attempts(), "reading goes on");
             self.backoff.reset();
+            self.statistics.recovered(Part::Source);
         }
     }
 
     /// Moves the position past `reply`.
     fn hand_out(&mut self, reply: Reply) -> Batch {
+        self.statistics.replied(reply.operation_time);
         let position = reply.position();
         let moved = position.is_some() && position != self.position;
         self.position = position.or_else(|| self.position.take());

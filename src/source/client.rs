@@ -11,22 +11,33 @@ use crate::error::{ConfigError, Error};
 /// Name in the server's log and in `currentOp`, where the URI gives no `appName`.
 const APP_NAME: &str = "mongo_gcp_stream";
 
-/// The driver's own default of `maxPoolSize`.
-const DEFAULT_POOL_SIZE: u32 = 10;
-
 /// Connections beyond one a stream: for opening, probing and pinging.
 const SPARE_CONNECTIONS: u32 = 4;
 
-/// Checks a connection string without any I/O.
+/// Checks the connection string of `streams` change streams without any I/O.
 ///
 /// # Errors
-/// What the driver cannot parse, with the path `uri`. The text never shows the URI: it may hold a
-/// password, and an unencoded one may end up in any part of it.
-pub fn check_uri(uri: &Secret) -> Result<(), ConfigError> {
-    ConnectionString::parse(uri.expose()).map(drop).map_err(|_| wrong_uri())
+/// What the driver cannot parse, and a `maxPoolSize` too small for the streams, with the path `uri`.
+/// The text never shows the URI: it may hold a password, and an unencoded one may end up in any part
+/// of it.
+pub fn check_uri(uri: &Secret, streams: u32) -> Result<(), ConfigError> {
+    let uri = ConnectionString::parse(uri.expose()).map_err(|_| wrong_uri())?;
+    // Each stream keeps a connection busy in `getMore`; opening and pinging need one besides.
+    let needed = streams.saturating_add(1);
+    match uri.max_pool_size {
+        Some(size) if size < needed => Err(ConfigError {
+            path: "uri".into(),
+            message: format!(
+                "`maxPoolSize={size}` is too small for {streams} streams, each of which keeps a \
+                 connection busy: set it to {needed} or more, or leave it out"
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
-/// Builds the client for `streams` change streams. `mongodb+srv://`, SCRAM, X.509 and TLS come
+/// Builds the client for `streams` change streams; its pool has room for them and for
+/// opening, probing and pinging. `mongodb+srv://`, SCRAM, X.509 and TLS come
 /// from the options of the URI; what it sets goes before `monitoring`.
 ///
 /// # Errors
@@ -42,9 +53,7 @@ pub async fn build_client(
     options.server_selection_timeout.get_or_insert(timeout);
     options.connect_timeout.get_or_insert(timeout);
     options.app_name.get_or_insert_with(|| APP_NAME.into());
-    // Each stream keeps a connection busy in `getMore`.
-    let pool_size = options.max_pool_size.unwrap_or(DEFAULT_POOL_SIZE);
-    options.max_pool_size = Some(pool_size.max(streams.saturating_add(SPARE_CONNECTIONS)));
+    options.max_pool_size.get_or_insert(streams.saturating_add(SPARE_CONNECTIONS));
     Client::with_options(options).map_err(|error| refused(&error))
 }
 
@@ -77,8 +86,18 @@ mod tests {
             "mongodb+srv://user:pass@cluster.example.net/?retryWrites=true&w=majority",
             "mongodb://a/?tls=true&tlsCAFile=ca.pem&tlsCertificateKeyFile=me.pem&authMechanism=MONGODB-X509",
         ] {
-            assert_eq!(check_uri(&Secret::new(uri)), Ok(()), "{uri}");
+            assert_eq!(check_uri(&Secret::new(uri), 1), Ok(()), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_pool_has_room_for_each_stream_and_one_more() {
+        let uri = Secret::new("mongodb://user:hunter2@host/?maxPoolSize=10");
+        assert_eq!(check_uri(&uri, 9), Ok(()));
+        let error = check_uri(&uri, 10).unwrap_err();
+        assert_eq!(error.path, "uri");
+        assert!(error.message.contains("`maxPoolSize=10`") && error.message.contains("11"));
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
     #[tokio::test]
@@ -92,7 +111,7 @@ mod tests {
             "mongodb://:hunter2@/",
         ] {
             let uri = Secret::new(uri);
-            let error = check_uri(&uri).unwrap_err();
+            let error = check_uri(&uri, 1).unwrap_err();
             assert_eq!(error.path, "uri");
             assert!(!error.to_string().contains("hunter2"), "{error}");
             let error = build_client(&uri, &monitoring, 1).await.err().unwrap();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use mongodb::bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 
 use crate::error::{SourceError, SourceErrorKind};
 use crate::event::{Batch, Position};
@@ -19,6 +19,8 @@ const DOCUMENT: u8 = 0x03;
 pub(super) struct Reply {
     /// The cursor on the server; 0 when it has closed it, as after an invalidate event.
     pub cursor_id: i64,
+    /// The server's operation time when it replied.
+    pub operation_time: Option<Timestamp>,
     /// What the reply holds.
     pub batch: Batch,
 }
@@ -34,7 +36,9 @@ impl Reply {
         };
         let catching_up =
             events.len() >= batch_size as usize || reply.as_bytes().len() >= FULL_REPLY_BYTES;
-        Ok(Self { cursor_id, batch: Batch::new(reply, events, parts.post_batch, catching_up) })
+        let operation_time = reply.get_timestamp("operationTime").ok();
+        let batch = Batch::new(reply, events, parts.post_batch, catching_up);
+        Ok(Self { cursor_id, operation_time, batch })
     }
 
     /// The position after this reply; `None` when it is empty and has no post-batch token.

@@ -4,4 +4,4 @@ mod json_lines;
 pub mod logging;
 mod statistics;
 
-pub use statistics::{StatisticsSnapshot, StreamStatistics};
+pub use statistics::{Part, StatisticsSnapshot, StreamState, StreamStatistics};

@@ -12,7 +12,8 @@ from mongo_gcp_stream.testing import Mongod
 from tests.support.canaries import Canaries
 from tests.support.commands import commands
 from tests.support.line import Line
-from tests.support.runner import Process
+from tests.support.runner import PROGRAM, Process
+from tests.support.terminal import OnTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,8 @@ class Cage:
         """Write the configuration; the URI comes from `.env` if none is given."""
         sections.setdefault("uri", "${MONGODB_URI}")
         sections.setdefault("monitoring", {"connection_timeout": 500})
+        # A failure is tried again once, so that what is said of that is seen as well.
+        sections.setdefault("error_handling", {"max_retries": 1, "max_backoff": "100ms"})
         self.line.configure(logging=self.logging, **sections)
 
     def write(self) -> None:
@@ -201,10 +204,10 @@ def test_outages_that_are_waited_out(cage: Cage) -> None:
         {"$addFields": {"n": {"$toInt": "$fullDocument.name"}}},
         {"$addFields": {"n": {"$toDate": "$fullDocument.name"}}},
         {"$addFields": {"n": {"$divide": [VALUE, 2]}}},
-        {"$match": {"$expr": {VALUE: 1}}},
-        {f"${VALUE}": {}},
+        {"$match": {"$expr": {"$eq": [{"$toInt": "$documentKey._id"}, 1]}}},
+        {"$addFields": {"n": {"$dateFromString": {"dateString": "$fullDocument.name"}}}},
     ],
-    ids=["int", "date", "divide", "operator", "stage"],
+    ids=["int", "date", "divide", "key", "date-from-string"],
 )
 def test_a_pipeline_that_trips_over_a_value(cage: Cage, stage: dict[str, Any]) -> None:
     cage.line.prepare()
@@ -234,6 +237,19 @@ def test_a_checkpoint_that_is_no_json(cage: Cage) -> None:
     process = cage.line.catch_up()
     assert process.wait() == 1
     assert not cage.canaries.sung(process.stdout.encode() + process.stderr.encode())
+
+
+def test_the_table(cage: Cage) -> None:
+    cage.line.prepare()
+    cage.look_up_token()
+    cage.write()
+    cage.line.pubsub.fault("status", code="INVALID_ARGUMENT", times=-1)
+    command = (PROGRAM, "run", "--config", cage.line.config)
+    with OnTerminal(command, env=cage.line.env) as terminal:
+        if cage.logging["format"] == "text":
+            terminal.wait_for("last error main.orders")
+        assert terminal.wait() == 1, terminal.text
+    cage.search(terminal.raw.encode())
 
 
 @pytest.mark.parametrize(

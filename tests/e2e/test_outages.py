@@ -62,8 +62,8 @@ def test_pubsub_away_for_many_attempts(line: Line, monkeypatch: pytest.MonkeyPat
         line.wait_until_delivered(orders)
         line.pubsub.down()
         orders.write(500)
-        before = runner.statistics()[STREAM]["retries"]
-        eventually(lambda: runner.statistics()[STREAM]["retries"] >= before + 13, "the retries")
+        before = runner.statistics()[STREAM].retries
+        eventually(lambda: runner.statistics()[STREAM].retries >= before + 13, "the retries")
         line.pubsub.up()
         line.wait_until_delivered(orders)
     finally:

@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
 #: What they mean for `run`, and for a command that says nothing else.
 OF_RUN = {
     ExitCode.CLEAN: "everything handed to Pub/Sub was acknowledged, the position stored",
-    ExitCode.FAILED: "a stream failed; the others were drained, the position is before what failed",
+    ExitCode.FAILED: "a stream failed; its position is before what failed",
     ExitCode.USAGE: "bad configuration or usage; nothing was started",
     ExitCode.DRAIN_MISSED: "the drain missed its deadline with events unpublished; they come again",
     ExitCode.TIMED_OUT: "--timeout passed before every stream had caught up",

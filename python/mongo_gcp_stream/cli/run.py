@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
 from mongo_gcp_stream import Runner
-from mongo_gcp_stream._core import log_format
 from mongo_gcp_stream.cli.duration import Duration
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
 from mongo_gcp_stream.cli.live_table import INTERVAL_SECONDS, LiveTable, fits
@@ -95,7 +94,7 @@ def run(
     runner = Runner(config_path)
     for warning in runner.warnings:
         show_warning(warning)
-    with_table = fits(log_format()) and not no_table
+    with_table = fits(runner.log_format) and not no_table
 
     def work() -> RunReport:
         return runner.run(
@@ -106,9 +105,7 @@ def run(
         )
 
     if with_table:
-        report = run_with_table(
-            work, runner.stop, lambda: cast("Mapping[str, StreamRow]", runner.statistics())
-        )
+        report = run_with_table(work, runner.stop, runner.statistics)
     else:
         # The core handles it from here; Python's handler would never run while Rust blocks.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -60,7 +60,7 @@ class Line:
         """Start streaming and return once the stream is open: nothing written later is missed."""
         self._thread.start()
         deadline = time.monotonic() + _OPEN_SECONDS
-        while not any(s["cluster_time"] for s in self._runner.statistics().values()):
+        while not any(s.active for s in self._runner.statistics().values()):
             if self.ended or time.monotonic() > deadline:
                 failures = "; ".join(failure.message for failure in self.failures)
                 raise MongoGcpStreamError(f"the stream did not open: {failures or 'no answer'}")

@@ -66,7 +66,6 @@ fn every_key_is_accepted_and_those_for_later_are_named_once() {
             "`pubsub.routing`",
             "`transforms`",
             "`schemas`",
-            "`error_handling.max_retries`",
             "`error_handling.dead_letter_topic`",
             "`monitoring.health_check_interval`",
             "`monitoring.max_inactivity_seconds`",
@@ -75,6 +74,7 @@ fn every_key_is_accepted_and_those_for_later_are_named_once() {
         ]
     );
     let streams = loaded.config.streams().unwrap();
+    assert_eq!(loaded.config.error_handling.max_retries, Some(3));
     assert_eq!(streams.len(), 3);
     assert_eq!(streams[2].capture, Capture::Collection("shop".into(), "users".into()));
     assert_eq!(loaded.config.monitoring.connection_timeout.duration().as_secs(), 5);

@@ -1,0 +1,101 @@
+//! One MongoDB connection of the configuration: its client, shared by its streams, and its oplog.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use mongodb::Client;
+use mongodb::bson::{Document, RawDocumentBuf, Timestamp, doc};
+use mongodb::error::ErrorKind;
+use tokio::sync::OnceCell;
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::{MonitoringConfig, Secret};
+use crate::error::Error;
+use crate::source;
+use crate::telemetry::StreamStatistics;
+
+/// How often the oldest entry of the oplog is looked up.
+const OPLOG_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Longest that the server may take for it.
+const OPLOG_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection and the streams that share it.
+pub(super) struct MongoConnection {
+    /// Where it stands in the configuration.
+    path: String,
+    uri: Secret,
+    monitoring: MonitoringConfig,
+    statistics: Vec<Arc<StreamStatistics>>,
+    client: OnceCell<Client>,
+    oplog: OnceLock<AbortOnDropHandle<()>>,
+}
+
+impl MongoConnection {
+    pub fn new(path: String, uri: Secret, monitoring: MonitoringConfig) -> Self {
+        let (client, oplog) = (OnceCell::new(), OnceLock::new());
+        Self { path, uri, monitoring, statistics: Vec::new(), client, oplog }
+    }
+
+    /// Adds a stream, before the first client is asked for.
+    pub fn add(&mut self, statistics: Arc<StreamStatistics>) {
+        self.statistics.push(statistics);
+    }
+
+    /// The client. Who comes first builds it; what fails (DNS, say) is tried again by the next.
+    pub async fn client(&self) -> Result<Client, Error> {
+        let client = self.client.get_or_try_init(|| self.build()).await?;
+        self.oplog.get_or_init(|| {
+            let statistics = self.statistics.iter().map(Arc::downgrade).collect();
+            AbortOnDropHandle::new(tokio::spawn(watch_oplog(client.clone(), statistics)))
+        });
+        Ok(client.clone())
+    }
+
+    async fn build(&self) -> Result<Client, Error> {
+        let streams = u32::try_from(self.statistics.len()).unwrap_or(u32::MAX);
+        let client = source::build_client(&self.uri, &self.monitoring, streams).await;
+        client.map_err(|error| match error {
+            Error::Config(error) => error.below(&self.path).into(),
+            error => error,
+        })
+    }
+}
+
+/// Tells the streams how far the oplog reaches back, for as long as it may be read.
+async fn watch_oplog(client: Client, streams: Vec<Weak<StreamStatistics>>) {
+    let mut ticks = tokio::time::interval(OPLOG_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let start = oplog_start(&client).await;
+        for statistics in streams.iter().filter_map(Weak::upgrade) {
+            statistics.oplog_starts(*start.as_ref().unwrap_or(&None));
+        }
+        // Refused, or a mongos, which has no oplog: nothing that waiting would change.
+        if matches!(start, Ok(None)) {
+            return;
+        }
+    }
+}
+
+/// Time of the oldest entry; `None` where there is no oplog or it may not be read, an error where
+/// that may change.
+async fn oplog_start(client: &Client) -> Result<Option<Timestamp>, mongodb::error::Error> {
+    let oplog = client.database("local").collection::<RawDocumentBuf>("oplog.rs");
+    let oldest = oplog
+        .find_one(Document::new())
+        .sort(doc! { "$natural": 1 })
+        .projection(doc! { "ts": 1 })
+        .max_time(OPLOG_TIMEOUT)
+        .await;
+    match oldest {
+        Ok(entry) => Ok(entry.and_then(|entry| entry.get_timestamp("ts").ok())),
+        // Unauthorized, and what Atlas answers to commands that a tier does not have.
+        Err(error) => match error.kind.as_ref() {
+            ErrorKind::Command(command) if matches!(command.code, 13 | 8000) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}

@@ -1,0 +1,157 @@
+//! One stream under supervision: its line, started again as the policy says, paused and resumed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::flow::{Backoff, BackoffPolicy};
+use crate::pipeline::Ended;
+use crate::recovery::{self, Restart};
+use crate::telemetry::{StreamState, StreamStatistics};
+
+#[cfg(test)]
+mod tests;
+
+/// When a failed line is started again.
+#[derive(Clone, Debug)]
+pub(super) struct RestartPolicy {
+    /// How long to wait before, and how often in a row.
+    pub backoff: BackoffPolicy,
+    /// Streaming for this long without a failure is health, which starts the count over.
+    pub healthy_after: Duration,
+}
+
+/// A line under way: it drains and ends when its token is cancelled.
+pub(super) type Running = BoxFuture<'static, Result<Ended, Error>>;
+
+/// Keeps the line of one stream running.
+pub(super) struct Supervisor {
+    statistics: Arc<StreamStatistics>,
+    backoff: Backoff,
+    healthy_after: Duration,
+    paused: watch::Receiver<bool>,
+    stop: CancellationToken,
+}
+
+impl Supervisor {
+    pub fn new(
+        policy: &RestartPolicy,
+        statistics: Arc<StreamStatistics>,
+        paused: watch::Receiver<bool>,
+        stop: CancellationToken,
+    ) -> Self {
+        let (backoff, healthy_after) = (policy.backoff.start(), policy.healthy_after);
+        Self { statistics, backoff, healthy_after, paused, stop }
+    }
+
+    /// Runs `line` until it is stopped, has caught up or has failed for good. Each start goes on
+    /// from the stored position.
+    pub async fn run(
+        mut self,
+        mut line: impl FnMut(CancellationToken) -> Running + Send,
+    ) -> Result<Ended, Error> {
+        self.statistics.enter(StreamState::Starting);
+        loop {
+            if !self.wait_while_paused().await {
+                self.statistics.enter(StreamState::Stopped);
+                return Ok(Ended::Stopped);
+            }
+            let published = self.statistics.published.load(Relaxed);
+            match self.attempt(&mut line).await {
+                Ok(Ended::Stopped | Ended::DrainTimedOut) if self.is_pausing() => {}
+                Ok(ended) => {
+                    self.statistics.abandon();
+                    self.statistics.enter(StreamState::Stopped);
+                    return Ok(ended);
+                }
+                Err(error) => self.failed(error, published).await?,
+            }
+        }
+    }
+
+    /// Runs the line once; a pause makes it drain.
+    async fn attempt(
+        &mut self,
+        line: &mut (impl FnMut(CancellationToken) -> Running + Send),
+    ) -> Result<Ended, Error> {
+        let halt = self.stop.child_token();
+        let mut running = line(halt.clone());
+        tokio::select! {
+            ended = &mut running => return ended,
+            () = is(&mut self.paused, true) => {}
+        }
+        halt.cancel();
+        running.await
+    }
+
+    fn is_pausing(&self) -> bool {
+        *self.paused.borrow() && !self.stop.is_cancelled()
+    }
+
+    /// False when the stream is to end.
+    async fn wait_while_paused(&mut self) -> bool {
+        if self.is_pausing() {
+            self.statistics.abandon();
+            self.statistics.enter(StreamState::Paused);
+            tokio::select! {
+                () = is(&mut self.paused, false) => self.statistics.enter(StreamState::Starting),
+                () = self.stop.cancelled() => {}
+            }
+        }
+        !self.stop.is_cancelled()
+    }
+
+    /// Counts a failure, then lets time pass until the next attempt; gives the error back where
+    /// there is none.
+    async fn failed(&mut self, error: Error, published_before: u64) -> Result<(), Error> {
+        let progress = self.statistics.published.load(Relaxed) > published_before;
+        let lasted = self.statistics.streaming_for();
+        if progress || lasted.is_some_and(|lasted| lasted >= self.healthy_after) {
+            self.backoff.reset();
+        }
+        self.statistics.failed(&error);
+        if self.stop.is_cancelled() || !self.is_worth_it(&error) || self.backoff.is_exhausted() {
+            self.statistics.enter(StreamState::Failed);
+            return Err(error);
+        }
+        let delay = self.backoff.next_delay();
+        self.statistics.enter(StreamState::BackingOff);
+        tracing::warn!(
+            %error,
+            hint = recovery::hint(&error),
+            attempts = self.backoff.attempts(),
+            wait_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            "the stream failed and is started again"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.stop.cancelled() => {}
+            () = is(&mut self.paused, true) => {}
+        }
+        Ok(())
+    }
+
+    fn is_worth_it(&self, error: &Error) -> bool {
+        match recovery::restart(error) {
+            Restart::Always => true,
+            Restart::IfItWorked => match error {
+                Error::Publish(_) => self.statistics.published.load(Relaxed) > 0,
+                _ => self.statistics.was_open(),
+            },
+            Restart::Never => false,
+        }
+    }
+}
+
+/// Waits until the stream is to be paused (`wanted`) or resumed.
+async fn is(paused: &mut watch::Receiver<bool>, wanted: bool) {
+    if paused.wait_for(|paused| *paused == wanted).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
+    }
+}
