@@ -6,6 +6,7 @@ mod client;
 mod errors;
 mod prefetch;
 mod query;
+mod quoted;
 mod reply;
 mod start;
 

@@ -11,6 +11,7 @@ use mongodb::raw_batch_cursor::RawBatchCursor;
 use serde_json::{Map, Value};
 
 use super::errors::{Fault, PIPELINE_LOSES_TOKEN};
+use super::quoted;
 use super::reply::Reply;
 use crate::config::{Capture, FullDocument, SourceConfig};
 use crate::error::{ConfigError, SourceError, SourceErrorKind};
@@ -133,7 +134,7 @@ impl Query {
         let mut fault = Fault::of(&error);
         if let (ErrorKind::Command(command), true) = (error.kind.as_ref(), fault.is_refusal()) {
             fault.error.message =
-                format!("the server refuses the change stream: {}", command.message);
+                format!("the server refuses the change stream: {}", quoted::hide(&command.message));
         }
         Some(fault)
     }

@@ -30,13 +30,11 @@ KEY = "kanariDocKeyM5"
 UNUSED = "kanariUnusedW8"
 PRIVATE_KEY = "a2FuYXJpUHJpdmF0ZUtleQ"
 
-#: What a run is told to say: the forms of a log, and its levels down to what it never says.
-LOGS = [
-    ("text", "info"),
-    ("text", "trace"),
-    ("json", "debug"),
-    ("json", "trace"),
-]
+#: What a run is told to say: each form of a log, at the levels that say most.
+LOGS = [("text", "trace"), ("json", "debug")]
+
+#: For what is refused before there is a log.
+before_any_log = pytest.mark.parametrize("cage", LOGS[:1], indirect=True, ids=["no-log"])
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +202,11 @@ def test_outages_that_are_waited_out(cage: Cage) -> None:
         {"$addFields": {"n": {"$toInt": "$fullDocument.name"}}},
         {"$addFields": {"n": {"$toDate": "$fullDocument.name"}}},
         {"$addFields": {"n": {"$divide": [VALUE, 2]}}},
+        {"$addFields": {"n": {"$toInt": VALUE}}},
         {"$match": {"$expr": {"$eq": [{"$toInt": "$documentKey._id"}, 1]}}},
         {"$addFields": {"n": {"$dateFromString": {"dateString": "$fullDocument.name"}}}},
     ],
-    ids=["int", "date", "divide", "key", "date-from-string"],
+    ids=["int", "date", "divide", "constant", "key", "date-from-string"],
 )
 def test_a_pipeline_that_trips_over_a_value(cage: Cage, stage: dict[str, Any]) -> None:
     cage.line.prepare()
@@ -252,6 +251,7 @@ def test_the_table(cage: Cage) -> None:
     cage.search(terminal.raw.encode())
 
 
+@before_any_log
 @pytest.mark.parametrize(
     "uri",
     [
@@ -270,6 +270,7 @@ def test_a_uri_that_is_wrong(cage: Cage, uri: str) -> None:
     assert not [name for name in cage.canaries.sung(process.stderr.encode()) if "value" not in name]
 
 
+@before_any_log
 @pytest.mark.parametrize(
     "text",
     [
@@ -295,6 +296,7 @@ def test_a_configuration_that_is_wrong(cage: Cage, text: str) -> None:
     assert not cage.canaries.sung(process.stdout.encode() + process.stderr.encode())
 
 
+@before_any_log
 def test_a_dotenv_that_is_wrong(cage: Cage) -> None:
     (cage.line.folder / ".env").write_text(f"MONGODB_URI='{cage.uri}\nA B={UNUSED}\n")
     process = cage.line.catch_up()
