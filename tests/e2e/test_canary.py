@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bson import ObjectId
+from mongo_gcp_stream.cli.exit_codes import ExitCode
 from mongo_gcp_stream.testing import Mongod
 
 from tests.support.canaries import Canaries
 from tests.support.commands import commands
-from tests.support.line import Line
+from tests.support.line import STREAM, Line
 from tests.support.runner import PROGRAM, Process
 from tests.support.terminal import OnTerminal
 
@@ -346,6 +347,11 @@ def test_every_other_command(cage: Cage, name: str, fault: str) -> None:
         cage.configure(uri=f"mongodb://{USER}:{ENCODED}@127.0.0.1:port/")
     elif fault == "key":
         cage.line.config.write_text(f"mongodb: {{connections: {{main: {{url: '{cage.uri}'}}}}}}")
-    with Process(*name.split(), "--config", str(cage.line.config), env=cage.line.env) as process:
-        process.wait()
+    required = {"--stream": STREAM, "--to": "latest", "--yes": None}
+    command = [*name.split(), "--config", str(cage.line.config)]
+    for option in commands()[name].params:
+        for flag in required.keys() & set(option.opts):
+            command += [flag, *filter(None, [required[flag]])]
+    with Process(*command, env=cage.line.env) as process:
+        assert process.wait() != ExitCode.USAGE or fault in {"uri", "key"}, process.stderr
     cage.search(process.stdout.encode() + process.stderr.encode())

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from tests.support.commands import PROGRAM_NAME, commands, every_help, examples
@@ -50,5 +51,5 @@ def test_no_help_shows_what_click_was_to_take() -> None:
 def test_examples_stand_on_lines_of_their_own() -> None:
     texts = dict(every_help())
     for name, command in commands().items():
-        lines = [line.strip() for line in texts[f"{PROGRAM_NAME} {name}"].splitlines()]
-        assert set(examples(command)) <= set(lines)
+        shown = re.sub(r"\\\n\s*", "", texts[f"{PROGRAM_NAME} {name}"])
+        assert set(examples(command)) <= {line.strip() for line in shown.splitlines()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -31,9 +32,9 @@ def commands() -> dict[str, click.Command]:
 
 
 def examples(command: click.Command) -> list[str]:
-    """The lines of a command's help that can be typed as they stand."""
-    lines = (line.strip() for line in (command.help or "").splitlines())
-    return [line for line in lines if line.startswith(f"{PROGRAM_NAME} ")]
+    """What of a command's help can be typed as it stands; a backslash continues a line."""
+    lines = re.sub(r"\\\n\s*", "", command.help or "").splitlines()
+    return [line.strip() for line in lines if line.strip().startswith(f"{PROGRAM_NAME} ")]
 
 
 def _root() -> click.Context:

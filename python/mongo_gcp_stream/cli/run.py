@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -95,15 +96,13 @@ def run(
     for warning in runner.warnings:
         show_warning(warning)
     with_table = fits(runner.log_format) and not no_table
-
-    def work() -> RunReport:
-        return runner.run(
-            until_caught_up=until_caught_up,
-            timeout_ms=timeout_ms,
-            accept_lane_change=accept_lane_change,
-            log_statistics=not with_table,
-        )
-
+    work = partial(
+        runner.run,
+        until_caught_up=until_caught_up,
+        timeout_ms=timeout_ms,
+        accept_lane_change=accept_lane_change,
+        log_statistics=not with_table,
+    )
     if with_table:
         report = run_with_table(work, runner.stop, runner.statistics)
     else:
