@@ -21,6 +21,7 @@ __all__ = [
     "Validation",
     "__version__",
     "check",
+    "log_format",
     "position_clear",
     "position_set",
     "position_show",
@@ -30,6 +31,13 @@ __all__ = [
 ]
 
 __version__: str
+
+def log_format() -> Literal["text", "json"]:
+    """Return the form of this process's log lines.
+
+    It is `logging.format` of the first configuration that a :class:`Runner` was made of; `"text"`
+    before.
+    """
 
 def to_extended_json(bson: bytes, mode: Literal["relaxed", "canonical"] = "relaxed") -> bytes:
     """Turn one BSON document into MongoDB Extended JSON v2, as UTF-8 without line breaks.
@@ -428,6 +436,7 @@ class Runner:
         until_caught_up: bool = False,
         timeout_ms: int | None = None,
         accept_lane_change: bool = False,
+        log_statistics: bool = True,
     ) -> RunReport:
         """Stream until stopped, and return when everything is published and stored.
 
@@ -443,6 +452,8 @@ class Runner:
             accept_lane_change: Go on from a checkpoint that was written with another number of
                 lanes. Events that were read but not stored at the change may then be delivered out
                 of order.
+            log_statistics: Log the counters of each stream every `monitoring.report_interval`.
+                Who shows them in another way says `False`; it holds for the whole process.
 
         A stream that fails is started again as `error_handling` says, from its stored position, and
         leaves the others alone; what a restart would meet again (a message that Pub/Sub refuses, a

@@ -20,6 +20,7 @@ use crate::config::StreamConfig;
 use crate::error::Error;
 use crate::flow::BackoffPolicy;
 use crate::pipeline::{self, Ended};
+use crate::telemetry::logging::STATISTICS;
 use crate::telemetry::{StreamState, StreamStatistics};
 
 /// Restarts in a row with [`RunOptions::until_caught_up`], where `error_handling.max_retries` does
@@ -64,7 +65,8 @@ impl Manager {
             let (statistics, paused) = (Arc::clone(&stream.statistics), stream.paused.subscribe());
             let supervisor = Supervisor::new(&policy, statistics, paused, stop.clone());
             let line = Restartable::new(Arc::clone(&builder), stream);
-            let span = tracing::info_span!("stream", stream = %stream.config.id);
+            // Of the level `error`: the most silent `logging.level` still says whose error it is.
+            let span = tracing::error_span!("stream", stream = %stream.config.id);
             let run = supervisor.run(move |halt| line.run(halt, how)).instrument(span);
             lines.streams.insert(lines.running.spawn(run).id(), stream);
         }
@@ -116,6 +118,7 @@ impl Manager {
         for Stream { config, statistics, .. } in &self.streams {
             let now = statistics.snapshot();
             tracing::info!(
+                target: STATISTICS,
                 stream = %config.id,
                 state = now.state.name(),
                 events_per_second = now.events_per_second,

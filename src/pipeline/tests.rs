@@ -1,11 +1,12 @@
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::*;
-use crate::checkpoint::MemoryStore;
+use crate::checkpoint::{MemoryStore, Stored};
 use crate::error::{PublishError, PublishErrorKind, SourceError};
 use crate::event::{Batch, Message, StreamId};
 use crate::source::Cluster;
@@ -21,7 +22,7 @@ struct Idle {
 impl Idle {
     fn new(stop: &CancellationToken) -> Self {
         let position = Position::OperationTime(Timestamp { time: 2, increment: 1 });
-        let reply = Batch::new(Arc::default(), Vec::new(), Some(position), false);
+        let reply = Batch::new(Bytes::new(), Vec::new(), Some(position), false);
         Self { stop: stop.clone(), reply: Some(reply) }
     }
 }
@@ -61,7 +62,7 @@ impl Sink for Unused {
 struct Hangs(AtomicBool);
 
 impl CheckpointStore for Hangs {
-    fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, CheckpointError>> {
+    fn read(&self) -> BoxFuture<'_, Result<Option<Stored>, CheckpointError>> {
         Box::pin(async { Ok(None) })
     }
 

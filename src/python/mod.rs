@@ -7,6 +7,7 @@ mod admin;
 mod emulator;
 mod errors;
 mod extended_json;
+mod logging;
 mod position;
 mod runner;
 mod statistics;
@@ -32,6 +33,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;
+    module.add_function(wrap_pyfunction!(logging::log_format, module)?)?;
     module.add_class::<statistics::PyStreamStatistics>()?;
     module.add_function(wrap_pyfunction!(admin::check, module)?)?;
     module.add_function(wrap_pyfunction!(admin::setup, module)?)?;

@@ -53,14 +53,16 @@ impl Runner {
     }
 
     /// Runs until every stream has ended. The GIL is released all the while.
-    #[pyo3(signature = (*, until_caught_up = false, timeout_ms = None, accept_lane_change = false))]
+    #[pyo3(signature = (*, until_caught_up = false, timeout_ms = None, accept_lane_change = false, log_statistics = true))]
     fn run(
         &self,
         py: Python<'_>,
         until_caught_up: bool,
         timeout_ms: Option<u64>,
         accept_lane_change: bool,
+        log_statistics: bool,
     ) -> PyResult<RunReport> {
+        logging::hide_statistics(!log_statistics);
         let options = RunOptions {
             until_caught_up,
             accept_lane_change,

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use super::Sink;
 use super::batcher::Limits;
@@ -92,7 +93,7 @@ impl PubSubSink {
             statistics,
             failure: Arc::clone(&failure),
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(task.run()));
+        let task = AbortOnDropHandle::new(tokio::spawn(task.run().in_current_span()));
         Self { input, failure, _task: task }
     }
 

@@ -8,6 +8,7 @@ mod filter;
 mod prefetch;
 mod probe;
 mod query;
+mod quoted;
 mod reply;
 mod start;
 

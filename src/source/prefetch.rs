@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use super::{Cluster, Source, StartAt};
 use crate::error::{SourceError, SourceErrorKind};
@@ -47,7 +48,7 @@ impl<S: Source + 'static> Source for Prefetch<S> {
         let position = self.idle()?.open(start).await?;
         if let State::Idle(source) = std::mem::replace(&mut self.state, State::Ended) {
             let (sender, batches) = mpsc::channel(READ_AHEAD);
-            let task = AbortOnDropHandle::new(tokio::spawn(read(source, sender)));
+            let task = AbortOnDropHandle::new(tokio::spawn(read(source, sender).in_current_span()));
             self.state = State::Reading { batches, _task: task };
         }
         Ok(position)

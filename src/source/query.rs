@@ -13,6 +13,7 @@ use mongodb::raw_batch_cursor::RawBatchCursor;
 
 use super::errors::{Fault, PIPELINE_LOSES_TOKEN};
 use super::filter;
+use super::quoted;
 use super::reply::{self, Reply};
 use crate::config::{
     Capture, FullDocument, FullDocumentBeforeChange, ReadPreference, SourceConfig,
@@ -147,7 +148,7 @@ impl Query {
         let mut fault = Fault::of(&error);
         if let (ErrorKind::Command(command), true) = (error.kind.as_ref(), fault.is_refusal()) {
             fault.error.message =
-                format!("the server refuses the change stream: {}", command.message);
+                format!("the server refuses the change stream: {}", quoted::hide(&command.message));
         }
         Some(fault)
     }

@@ -1,11 +1,26 @@
 //! Logs on standard error, as text for people or JSON for machines.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
+use super::json_lines::JsonLines;
 use crate::config::{LogFormat, LoggingConfig};
 use crate::error::ConfigError;
+
+/// Target of the lines that tell the counters of each stream every `monitoring.report_interval`.
+pub const STATISTICS: &str = "mongo_gcp_stream::statistics";
+
+/// The crate, as the targets of its events begin.
+const OURS: &str = env!("CARGO_CRATE_NAME");
+
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+static STATISTICS_HIDDEN: AtomicBool = AtomicBool::new(false);
 
 /// Starts logging for the process. A second call changes nothing: the first one's settings stay.
 ///
@@ -20,13 +35,35 @@ pub fn start(config: &LoggingConfig) -> Result<(), ConfigError> {
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(place = panic.location().map(tracing::field::display), "panicked");
     }));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr.with_filter(is_shown));
     let result = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(JsonLines).try_init(),
     };
-    if result.is_err() {
-        tracing::debug!("logging was already started; its settings stay");
+    match result {
+        Ok(()) => drop(FORMAT.set(config.format)),
+        Err(_) => tracing::debug!("logging was already started; its settings stay"),
     }
     Ok(())
+}
+
+/// The form of this process's log lines; text before [`start`].
+#[must_use]
+pub fn format() -> LogFormat {
+    FORMAT.get().copied().unwrap_or(LogFormat::Text)
+}
+
+/// Leaves the lines of [`STATISTICS`] out from now on, or no longer: for who shows the counters in
+/// another way.
+pub fn hide_statistics(hidden: bool) {
+    STATISTICS_HIDDEN.store(hidden, Relaxed);
+}
+
+/// What other crates say below `info` is nobody's promise: requests, headers and credentials may
+/// be in it. No level or filter shows it.
+fn is_shown(event: &Metadata<'_>) -> bool {
+    if event.target() == STATISTICS {
+        return !STATISTICS_HIDDEN.load(Relaxed);
+    }
+    *event.level() <= Level::INFO || event.target().split("::").next() == Some(OURS)
 }

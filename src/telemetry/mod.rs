@@ -1,5 +1,6 @@
 //! What the line tells about itself.
 
+mod json_lines;
 pub mod logging;
 mod statistics;
 

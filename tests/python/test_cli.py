@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -11,6 +13,11 @@ from mongo_gcp_stream.cli.duration import Duration
 from mongo_gcp_stream.cli.exit_codes import ExitCode
 
 from tests.support.runner import PROGRAM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.line import Line
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +30,7 @@ def test_version() -> None:
     assert program("--version").stdout.strip().endswith(__version__)
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("demo",)])
+@pytest.mark.parametrize("command", [(), ("run",)])
 def test_help_lists_the_exit_codes(command: tuple[str, ...]) -> None:
     shown = program(*command, "--help")
     assert shown.returncode == 0
@@ -82,3 +89,29 @@ def test_durations(text: str, millis: int) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter):
         Duration().convert(text, None, None)
+
+
+def test_an_error_is_a_line_of_json_once_the_format_is_known(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "mongodb: {connections: {main: {uri: 'mongodb://host:port/', database: shop, sources: "
+        "{orders: {}}}}}\n"
+        "gcp: {project_id: some-project, pubsub: {}}\n"
+        "pubsub: {topics: {default: {name: shop-changes}}}\n"
+        "checkpoint: {store: memory}\n"
+        "logging: {format: json}\n"
+    )
+    refused = program("run", "--config", str(config))
+    assert refused.returncode == ExitCode.USAGE
+    (line,) = map(json.loads, refused.stderr.splitlines())
+    assert line["level"] == "ERROR"
+    assert "mongodb.connections.main.uri" in line["message"]
+    assert line["hint"]
+
+
+def test_a_warning_is_a_line_of_json(line: Line) -> None:
+    line.configure(logging={"format": "json"}, gcp={"pubsub": {}})
+    process = line.catch_up()
+    assert process.wait() == 0
+    first, *_ = map(json.loads, process.stderr.splitlines())
+    assert (first["level"], first["target"]) == ("WARN", "mongo_gcp_stream::cli")

@@ -9,6 +9,7 @@ import click
 
 from mongo_gcp_stream import __version__
 from mongo_gcp_stream.cli.check import check
+from mongo_gcp_stream.cli.completions import completions
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
 from mongo_gcp_stream.cli.position import position
 from mongo_gcp_stream.cli.run import run
@@ -26,17 +27,27 @@ __all__ = ["cli", "main"]
 )
 @click.version_option(__version__, prog_name="mongo-gcp-stream")
 def cli() -> None:
-    r"""Stream MongoDB changes to Google Cloud Pub/Sub: nothing lost, order kept.
+    """Stream MongoDB changes to Google Cloud Pub/Sub: nothing lost, order kept.
 
     \b
     See it work, with nothing to set up:
       mongo-gcp-stream demo
     Do it:
       mongo-gcp-stream run --config config.yaml
+    Read on:
+      mongo-gcp-stream COMMAND --help
     """
 
 
-@cli.command(epilog=table())
+@cli.command(
+    epilog=table(
+        {
+            ExitCode.CLEAN: "every change was delivered, in order for each document",
+            ExitCode.FAILED: "the account does not balance, or the stream failed",
+            ExitCode.USAGE: "bad usage, or a part is missing; nothing was started",
+        }
+    )
+)
 @click.option(
     "--events",
     type=click.IntRange(min=1),
@@ -55,6 +66,11 @@ def cli() -> None:
 )
 def demo(events: int, rate: float) -> ExitCode:
     """Stream orders from a mongod to an embedded Pub/Sub, and account for each of them.
+
+    \b
+    Examples:
+      mongo-gcp-stream demo
+      mongo-gcp-stream demo --events 500 --rate 1000
 
     Both run on this machine in a temporary folder, which goes away at the end; Ctrl-C ends it
     early. The mongod is the one on PATH, else the one of the extra: pip install
@@ -76,6 +92,7 @@ cli.add_command(run)
 cli.add_command(validate)
 cli.add_command(check)
 cli.add_command(setup)
+cli.add_command(completions)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,12 @@ else:
     # Generic only in the newest versions of click.
     _Milliseconds = click.ParamType
 
-_MILLIS = {"ms": 1, "": 1000, "s": 1000, "m": 60_000, "h": 3_600_000}
+#: As `src/config/units.rs` has them; a bare number is in seconds.
+MILLIS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1, "": 1000}
+
+_FORM = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|)\s*")
+#: What the core counts milliseconds in.
+_LARGEST = 2**64 - 1
 
 
 class Duration(_Milliseconds):
@@ -25,7 +31,8 @@ class Duration(_Milliseconds):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Parse what was given on the command line."""
-        parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", str(value))
-        if parts is None:
+        parts = _FORM.fullmatch(str(value))
+        millis = Fraction(parts[1]) * MILLIS[parts[2]] if parts else Fraction(-1)
+        if millis.denominator != 1 or not 0 <= millis <= _LARGEST:
             self.fail(f"{value!r} is no duration such as 250ms, 30s or 5m", param, ctx)
-        return round(float(parts[1]) * _MILLIS[parts[2]])
+        return int(millis)

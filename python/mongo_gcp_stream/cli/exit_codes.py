@@ -20,9 +20,10 @@ class ExitCode(IntEnum):
     KILLED = 130
 
 
-_MEANING = {
+#: What they mean for `run`, and for a command that says nothing else.
+OF_RUN = {
     ExitCode.CLEAN: "everything handed to Pub/Sub was acknowledged, the position stored",
-    ExitCode.FAILED: "a stream failed (demo: the account does not balance)",
+    ExitCode.FAILED: "a stream failed; its position is before what failed",
     ExitCode.USAGE: "bad configuration or usage; nothing was started",
     ExitCode.DRAIN_MISSED: "the drain missed its deadline with events unpublished; they come again",
     ExitCode.TIMED_OUT: "--timeout passed before every stream had caught up",
@@ -30,7 +31,10 @@ _MEANING = {
 }
 
 
-def table(meaning: Mapping[ExitCode, str] = _MEANING) -> str:
-    """Codes and meanings, one a line; the leading backspace keeps click from filling the lines."""
-    lines = (f"  {code.value:>3}  {meaning[code]}" for code in meaning)
+def table(meaning: Mapping[ExitCode, str] = OF_RUN) -> str:
+    """Codes and what they mean for a command, one a line.
+
+    The leading backspace keeps click from filling the lines.
+    """
+    lines = (f"  {code.value:>3}  {what}" for code, what in meaning.items())
     return "\b\nExit codes:\n" + "\n".join(lines)
