@@ -54,7 +54,7 @@ pub async fn show(
     config: &Config,
     stream: Option<&str>,
 ) -> Result<Vec<(String, Option<Stored>)>, Error> {
-    let mut stores = Stores::new(config, lasting_store(config)?);
+    let stores = Stores::new(config, lasting_store(config)?);
     let mut streams = config.streams()?;
     if let Some(name) = stream {
         streams = vec![find(streams, name)?];

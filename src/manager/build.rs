@@ -41,7 +41,7 @@ pub(super) struct Builder<'a> {
     project: &'a str,
     publisher: Connection,
     clients: HashMap<Arc<str>, mongodb::Client>,
-    stores: Stores<'a>,
+    stores: Stores,
     backoff: BackoffPolicy,
 }
 
@@ -124,7 +124,7 @@ impl<'a> Builder<'a> {
         Ok(format!("projects/{}/topics/{}", self.project, topic.name))
     }
 
-    async fn store(&mut self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
+    async fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
         self.stores.open(stream).await
     }
 }
