@@ -1,7 +1,6 @@
 //! What the tracker costs: 1,000-event replies whose receipts come back lane by lane.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mongo_gcp_stream::checkpoint::Tracker;
@@ -35,7 +34,7 @@ fn reply() -> Batch {
     });
     let events = events.collect();
     let post_batch: RawDocumentBuf = rawdoc! { "_data": "8266F0C0DFFFFFFFFF2B0429296E1404" };
-    Batch::new(Arc::new(reply), events, Some(Position::Token(post_batch)), true)
+    Batch::new(reply.into_bytes().into(), events, Some(Position::Token(post_batch)), true)
 }
 
 /// A tracker in full flow: a reply comes, and from each lane the receipt of one of the last replies.

@@ -79,9 +79,9 @@ pub fn token_time(token: &RawDocument) -> Option<Timestamp> {
 }
 
 /// One server reply: its change events, still raw, and the position after all of them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Batch {
-    reply: Arc<RawDocumentBuf>,
+    reply: Bytes,
     events: Vec<Range<usize>>,
     /// The reply's `postBatchResumeToken`: at or after the last event. Also there when the reply
     /// holds no event, so that an idle stream moves its checkpoint.
@@ -94,7 +94,7 @@ impl Batch {
     /// Takes over a server reply whose events lie at the byte ranges `events` of `reply`.
     #[must_use]
     pub fn new(
-        reply: Arc<RawDocumentBuf>,
+        reply: Bytes,
         events: Vec<Range<usize>>,
         post_batch: Option<Position>,
         catching_up: bool,
@@ -123,7 +123,19 @@ impl Batch {
     /// The raw BSON of each change event, in stream order.
     #[must_use]
     pub fn events(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.events.iter().map(|range| &self.reply.as_bytes()[range.clone()])
+        self.events.iter().map(|range| &self.reply[range.clone()])
+    }
+}
+
+/// The events hold documents, so they never show in a log: only their number and size do.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("events", &self.len())
+            .field("bytes", &self.bytes())
+            .field("post_batch", &self.post_batch)
+            .field("catching_up", &self.catching_up)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Batches for the tests of this module.
 
-use std::sync::Arc;
-
 use mongodb::bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
 
 use crate::event::{Batch, Position};
@@ -36,5 +34,5 @@ pub fn batch(events: Vec<RawDocumentBuf>, post_batch: Option<Position>) -> Batch
         offset..offset + event.len()
     });
     let ranges = ranges.collect();
-    Batch::new(Arc::new(reply), ranges, post_batch, false)
+    Batch::new(reply.into_bytes().into(), ranges, post_batch, false)
 }

@@ -5,11 +5,13 @@
 //! Schema that the structs give ([`schema()`]), the tree into the structs, and what the types
 //! cannot tell ([`Config::validate`]). No error shows a secret.
 
+mod capture;
 mod checkpoint;
 mod endpoint;
 mod flow;
 mod gcp;
 mod mongodb;
+mod namespaces;
 mod pubsub;
 mod running;
 
@@ -24,18 +26,19 @@ mod load;
 mod overrides;
 mod path;
 mod schema;
+mod stages;
 mod streams;
 mod validate;
 mod yaml;
 
+pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation, ReadPreference};
 pub use checkpoint::{CheckpointConfig, StoreKind};
 pub use endpoint::Endpoint;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
 pub use load::{Environment, Loaded, from_value, from_yaml, load};
-pub use mongodb::{
-    Capture, ConnectionConfig, FullDocument, MongoDbConfig, Scope, SourceConfig, Startup,
-};
+pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
+pub use namespaces::{NamePattern, NamespaceFilter};
 pub use pubsub::{Attribute, BatchConfig, JsonMode, Ordering, PubSubConfig, TopicConfig};
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, Secret};
+use super::{
+    Compressor, FullDocument, FullDocumentBeforeChange, Millis, NamespaceFilter, Operation,
+    ReadPreference, Secret,
+};
 
 /// What to read.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -25,6 +28,10 @@ pub struct ConnectionConfig {
     /// Default database of the sources below. Default: none.
     #[schemars(example = &"shop")]
     pub database: Option<String>,
+    /// Compressors that the server may choose from, the best first. Replaces `compressors` of the
+    /// URI. Default: `[]`.
+    #[serde(default)]
+    pub compressors: Vec<Compressor>,
     /// Sources by their name: 1 to 100 letters, digits, `_` and `-`. At least one; each is a
     /// stream, called `<connection id>.<source name>`.
     pub sources: BTreeMap<String, SourceConfig>,
@@ -55,8 +62,22 @@ pub struct SourceConfig {
     /// that was stopped. A bare number is in milliseconds. Default: `500ms`.
     #[serde(default = "default_max_await")]
     pub max_await_time_ms: Millis,
-    /// Aggregation stages that run on the server after `$changeStream`. They must keep `_id`, the
-    /// resume token. Default: `[]`.
+    /// What is captured of a wider scope: what is in one of the databases and in one of the
+    /// collections named, where any are named. The server leaves out the rest; what is created
+    /// later counts from its first event. A rename into it comes, too, and so does what names no
+    /// collection, such as a dropped database.
+    #[serde(default)]
+    pub include: NamespaceFilter,
+    /// What is not captured of a wider scope: what is in one of the databases or in one of the
+    /// collections named. Goes before `include`.
+    #[serde(default)]
+    pub exclude: NamespaceFilter,
+    /// Operations whose events the server leaves out. Default: `[]`.
+    #[serde(default)]
+    pub skip_operations: Vec<Operation>,
+    /// Aggregation stages that run on the server after `$changeStream` and after the filters
+    /// above: `$match`, `$project`, `$addFields`, `$set`, `$unset`, `$replaceRoot`, `$replaceWith`
+    /// or `$redact`, in Extended JSON. They must keep `_id`, the resume token. Default: `[]`.
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub pipeline: Vec<serde_json::Map<String, serde_json::Value>>,
@@ -66,6 +87,18 @@ pub struct SourceConfig {
     /// Which image of an updated document comes with its event. Default: `update_lookup`.
     #[serde(default)]
     pub full_document: FullDocument,
+    /// Whether the document as it was before a change comes with the event. The collection needs
+    /// `changeStreamPreAndPostImages: {enabled: true}`. Default: `off`.
+    #[serde(default)]
+    pub full_document_before_change: FullDocumentBeforeChange,
+    /// Whether events of collections and indexes that are created or changed come, too. Needs
+    /// MongoDB 6.0. Default: `false`.
+    #[serde(default)]
+    pub show_expanded_events: bool,
+    /// Which members of the replica set the stream is read from. Replaces `readPreference` of the
+    /// URI, with its tags and its staleness. Default: that of the URI, else `primary`.
+    #[schemars(example = &"primary")]
+    pub read_preference: Option<ReadPreference>,
 }
 
 fn default_topic() -> String {
@@ -105,21 +138,6 @@ pub enum Startup {
     Timestamp(String),
     /// After the event with this resume token: the value of `_data`.
     Token(Secret),
-}
-
-/// Which image of an updated document comes with its event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FullDocument {
-    /// None.
-    Default,
-    /// The document as it is when the event is read.
-    #[default]
-    UpdateLookup,
-    /// The stored image directly after the update, where there is one.
-    WhenAvailable,
-    /// The stored image directly after the update; without one the stream stops.
-    Required,
 }
 
 /// What a change stream captures, with its names resolved.

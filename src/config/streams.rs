@@ -2,7 +2,7 @@
 
 use super::{
     Capture, CheckpointConfig, Config, ConnectionConfig, GcpConfig, PubSubConfig, Scope,
-    SourceConfig, validate,
+    SourceConfig, namespaces, validate,
 };
 use crate::error::ConfigError;
 use crate::event::StreamId;
@@ -49,11 +49,13 @@ impl Config {
             for (name, source) in &connection.sources {
                 let path = format!("mongodb.connections.{id}.sources.{name}");
                 check_names(source, &path)?;
+                let capture = capture(connection, source, &path)?;
+                namespaces::check(source, &capture, &path)?;
                 streams.push(StreamConfig {
                     id: StreamId::new(id, name),
                     connection: connection.clone(),
                     source: source.clone(),
-                    capture: capture(connection, source, &path)?,
+                    capture,
                 });
             }
         }

@@ -127,11 +127,7 @@ fn check_source(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
     // 0 is the server's way to say "no limit": a stop would not be noticed.
     let path_to = |key: &str| format!("{path}.{key}");
     expect(!await_time.is_zero(), &path_to("max_await_time_ms"), "must be more than 0")?;
-    for (index, stage) in source.pipeline.iter().enumerate() {
-        let operator = stage.len() == 1 && stage.keys().all(|key| key.starts_with('$'));
-        let path = format!("{path}.pipeline[{index}]");
-        expect(operator, &path, "expected an aggregation stage: one key that begins with `$`")?;
-    }
+    source.stages().map_err(|error| error.below(path))?;
     match &source.startup {
         Startup::Latest | Startup::Earliest => Ok(()),
         Startup::Timestamp(time) => expect(

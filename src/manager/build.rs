@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::checkpoint::{CheckpointStore, Identity, Intervals, Stores};
-use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamConfig};
+use crate::config::{
+    CheckpointConfig, Config, ConnectionConfig, PubSubConfig, RunSections, StreamConfig,
+};
 use crate::error::{ConfigError, Error};
 use crate::event::StreamId;
 use crate::flow::{BackoffPolicy, Budget};
@@ -105,8 +107,8 @@ impl<'a> Builder<'a> {
             return Ok(client.clone());
         }
         let streams = u32::try_from(stream.connection.sources.len()).unwrap_or(u32::MAX);
-        let client =
-            source::build_client(&stream.connection.uri, &self.config.monitoring, streams).await;
+        let ConnectionConfig { uri, compressors, .. } = &stream.connection;
+        let client = source::build_client(uri, compressors, &self.config.monitoring, streams).await;
         let client = client.map_err(|error| match error {
             Error::Config(error) => error.below(&connection_path(&stream.id)).into(),
             error => error,

@@ -62,7 +62,7 @@ mod tests {
         let cursor = doc! { "id": 1_i64, "ns": "a.b", "nextBatch": events,
         "postBatchResumeToken": token(post_batch) };
         let reply = RawDocumentBuf::try_from(&doc! { "cursor": cursor, "ok": 1.0 }).unwrap();
-        Reply::read(&reply, 1000).unwrap().batch
+        Reply::read(reply.into_bytes().into(), 1000).unwrap().batch
     }
 
     #[test]

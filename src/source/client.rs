@@ -2,10 +2,10 @@
 
 use mongodb::Client;
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::options::{ClientOptions, ConnectionString};
+use mongodb::options::{ClientOptions, Compressor as DriverCompressor, ConnectionString};
 
 use super::errors::Fault;
-use crate::config::{MonitoringConfig, Secret};
+use crate::config::{Compressor, MonitoringConfig, Secret};
 use crate::error::{ConfigError, Error};
 
 /// Name in the server's log and in `currentOp`, where the URI gives no `appName`.
@@ -23,17 +23,18 @@ const SPARE_CONNECTIONS: u32 = 4;
 /// What the driver cannot parse, with the path `uri`. The text never shows the URI: it may hold a
 /// password, and an unencoded one may end up in any part of it.
 pub fn check_uri(uri: &Secret) -> Result<(), ConfigError> {
-    ConnectionString::parse(uri.expose()).map(drop).map_err(|_| wrong_uri())
+    ConnectionString::parse(uri.expose()).map(drop).map_err(|error| wrong_uri(&error))
 }
 
 /// Builds the client for `streams` change streams. `mongodb+srv://`, SCRAM, X.509 and TLS come
-/// from the options of the URI; what it sets goes before `monitoring`.
+/// from the options of the URI; what it sets goes before `monitoring`, and after `compressors`.
 ///
 /// # Errors
 /// A URI that cannot be parsed is a [`ConfigError`] with the path `uri`; DNS that does not resolve
 /// and TLS files that cannot be read are a [`crate::error::SourceError`].
 pub async fn build_client(
     uri: &Secret,
+    compressors: &[Compressor],
     monitoring: &MonitoringConfig,
     streams: u32,
 ) -> Result<Client, Error> {
@@ -42,6 +43,16 @@ pub async fn build_client(
     options.server_selection_timeout.get_or_insert(timeout);
     options.connect_timeout.get_or_insert(timeout);
     options.app_name.get_or_insert_with(|| APP_NAME.into());
+    if !compressors.is_empty() {
+        options.compressors = Some(
+            compressors
+                .iter()
+                .map(|compressor| match compressor {
+                    Compressor::Snappy => DriverCompressor::Snappy,
+                })
+                .collect(),
+        );
+    }
     // Each stream keeps a connection busy in `getMore`.
     let pool_size = options.max_pool_size.unwrap_or(DEFAULT_POOL_SIZE);
     options.max_pool_size = Some(pool_size.max(streams.saturating_add(SPARE_CONNECTIONS)));
@@ -50,19 +61,28 @@ pub async fn build_client(
 
 fn refused(error: &DriverError) -> Error {
     match error.kind.as_ref() {
-        ErrorKind::InvalidArgument { .. } => wrong_uri().into(),
+        ErrorKind::InvalidArgument { .. } => wrong_uri(error).into(),
         _ => Fault::of(error).error.into(),
     }
 }
 
-fn wrong_uri() -> ConfigError {
-    ConfigError {
-        path: "uri".into(),
-        message: "expected a connection string such as \
+/// The driver's own text may hold a part of the URI; of an option whose feature is not built, it
+/// tells which.
+fn wrong_uri(error: &DriverError) -> ConfigError {
+    let told = |text: &str| match error.kind.as_ref() {
+        ErrorKind::InvalidArgument { message, .. } => message.contains(text),
+        _ => false,
+    };
+    let message = if told("-compression feature flag") {
+        "of the `compressors`, `snappy` is the one that is built in"
+    } else if told("cert-key-password feature") {
+        "`tlsCertificateKeyFilePassword` is not supported: use a key file without a password,          readable only by its user"
+    } else {
+        "expected a connection string such as \
             mongodb://user:password@host:27017/?replicaSet=rs0 with valid options; in user and \
             password, the characters : / ? # [ ] @ % are written percent-encoded"
-            .into(),
-    }
+    };
+    ConfigError { path: "uri".into(), message: message.into() }
 }
 
 #[cfg(test)]
@@ -81,6 +101,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_option_that_is_not_built_in_is_named() {
+        for (option, named) in [
+            ("compressors=snappy,zstd", "`snappy`"),
+            ("compressors=zlib", "`snappy`"),
+            (
+                "tls=true&tlsCertificateKeyFile=a.pem&tlsCertificateKeyFilePassword=hunter2",
+                "`tlsCertificateKeyFilePassword`",
+            ),
+        ] {
+            let error = check_uri(&Secret::new(format!("mongodb://a/?{option}"))).unwrap_err();
+            assert!(error.message.contains(named), "{option}: {error}");
+            assert!(!error.message.contains("hunter2"), "{error}");
+        }
+        assert_eq!(check_uri(&Secret::new("mongodb://a/?compressors=snappy")), Ok(()));
+    }
+
     #[tokio::test]
     async fn a_wrong_one_is_refused_without_being_shown() {
         let monitoring = MonitoringConfig::default();
@@ -95,7 +132,7 @@ mod tests {
             let error = check_uri(&uri).unwrap_err();
             assert_eq!(error.path, "uri");
             assert!(!error.to_string().contains("hunter2"), "{error}");
-            let error = build_client(&uri, &monitoring, 1).await.err().unwrap();
+            let error = build_client(&uri, &[], &monitoring, 1).await.err().unwrap();
             assert!(matches!(error, Error::Config(_)) && !error.to_string().contains("hunter2"));
         }
     }

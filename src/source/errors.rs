@@ -19,6 +19,11 @@ const TRANSIENT_CODES: [i32; 23] = [
 pub(super) const PIPELINE_LOSES_TOKEN: &str =
     "the pipeline drops or changes the _id of an event, which is its resume token";
 
+/// What 47 `NoMatchingDocument` means of an event.
+const IMAGE_MISSING: &str = "an event has no stored image, and `full_document` or \
+    `full_document_before_change` is `required`: set changeStreamPreAndPostImages on the \
+    collection, or use `when_available`";
+
 /// An error, and whether waiting helps.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -63,8 +68,10 @@ impl Fault {
     /// What the error of a running stream means.
     pub fn of_get_more(error: &Error) -> Self {
         let mut fault = Self::of(error);
-        if fault.error.code == Some(280) {
-            fault.error.message = PIPELINE_LOSES_TOKEN.into();
+        match fault.error.code {
+            Some(280) => fault.error.message = PIPELINE_LOSES_TOKEN.into(),
+            Some(47) => fault.error.message = IMAGE_MISSING.into(),
+            _ => {}
         }
         fault
     }

@@ -4,6 +4,7 @@ mod caught_up;
 mod change_stream;
 mod client;
 mod errors;
+mod filter;
 mod prefetch;
 mod query;
 mod reply;

@@ -80,7 +80,8 @@ fn ended(message: &str) -> SourceError {
 mod tests {
     use std::sync::Arc;
 
-    use mongodb::bson::{RawDocumentBuf, Timestamp};
+    use bytes::Bytes;
+    use mongodb::bson::Timestamp;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -105,7 +106,7 @@ mod tests {
         async fn next_batch(&mut self) -> Result<Batch, SourceError> {
             self.reads.add_permits(1);
             self.left = self.left.checked_sub(1).ok_or_else(|| ended("no more"))?;
-            Ok(Batch::new(Arc::new(RawDocumentBuf::new()), Vec::new(), None, false))
+            Ok(Batch::new(Bytes::new(), Vec::new(), None, false))
         }
     }
 

@@ -6,13 +6,17 @@ use futures_util::StreamExt;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
-use mongodb::options::AggregateOptions;
+use mongodb::options::{
+    AggregateOptions, ReadPreference as DriverReadPreference, SelectionCriteria,
+};
 use mongodb::raw_batch_cursor::RawBatchCursor;
-use serde_json::{Map, Value};
 
 use super::errors::{Fault, PIPELINE_LOSES_TOKEN};
-use super::reply::Reply;
-use crate::config::{Capture, FullDocument, SourceConfig};
+use super::filter;
+use super::reply::{self, Reply};
+use crate::config::{
+    Capture, FullDocument, FullDocumentBeforeChange, ReadPreference, SourceConfig,
+};
 use crate::error::{ConfigError, SourceError, SourceErrorKind};
 use crate::event::Position;
 
@@ -22,10 +26,14 @@ pub(super) struct Query {
     pub client: Client,
     pub capture: Capture,
     pub batch_size: u32,
+    /// Which servers are read; `None` leaves it to the URI.
+    pub servers: Option<SelectionCriteria>,
     max_await: Duration,
-    full_document: FullDocument,
-    /// What the user never sees: the namespace of a checkpoint store.
-    excluded: Option<Document>,
+    show_expanded_events: bool,
+    /// Options of `$changeStream` that say what comes with an event.
+    images: Document,
+    filter: Option<Document>,
+    /// The user's stages.
     stages: Vec<Document>,
 }
 
@@ -49,7 +57,7 @@ impl Opened {
             return Err(Fault::interrupted("the server closed the cursor"));
         };
         let reply = reply.map_err(|error| Fault::of_get_more(&error))?;
-        Reply::read(reply.as_raw_document(), batch_size)
+        Reply::read(reply::bytes(reply), batch_size)
             .map_err(|error| Fault { transient: false, error })
     }
 }
@@ -65,10 +73,12 @@ impl Query {
             client,
             capture,
             batch_size: source.batch_size.max(1),
+            servers: source.read_preference.map(servers),
             max_await: source.max_await_time_ms.duration(),
-            full_document: source.full_document,
-            excluded: excluded.map(except),
-            stages: stages(source)?,
+            show_expanded_events: source.show_expanded_events,
+            images: images(source),
+            filter: filter::stage(source, excluded)?,
+            stages: source.stages()?,
         })
     }
 
@@ -161,6 +171,7 @@ impl Query {
         let options = AggregateOptions::builder()
             .batch_size(batch_size)
             .max_await_time(self.max_await)
+            .selection_criteria(self.servers.clone())
             .build();
         let database = match &self.capture {
             Capture::Deployment => self.client.database("admin"),
@@ -175,23 +186,20 @@ impl Query {
 
     fn pipeline(&self, position: Option<&Position>) -> Vec<Document> {
         let mut options = self.options(position);
-        let image = match self.full_document {
-            FullDocument::Default => None,
-            FullDocument::UpdateLookup => Some("updateLookup"),
-            FullDocument::WhenAvailable => Some("whenAvailable"),
-            FullDocument::Required => Some("required"),
-        };
-        options.extend(image.map(|image| ("fullDocument".to_owned(), image.into())));
+        options.extend(self.images.clone());
         let change_stream = doc! { "$changeStream": options };
-        let stages = self.excluded.iter().chain(&self.stages).cloned();
+        let stages = self.filter.iter().chain(&self.stages).cloned();
         std::iter::once(change_stream).chain(stages).collect()
     }
 
-    /// What is captured, and from where on.
+    /// Which events there are, and from where on.
     fn options(&self, position: Option<&Position>) -> Document {
         let mut options = Document::new();
         if self.capture == Capture::Deployment {
             options.insert("allChangesForCluster", true);
+        }
+        if self.show_expanded_events {
+            options.insert("showExpandedEvents", true);
         }
         match position {
             // Not `resumeAfter`, which refuses the token of an invalidate event. A token that is
@@ -208,18 +216,33 @@ impl Query {
     }
 }
 
-/// A stage that drops all events of a collection.
-fn except((database, collection): (String, String)) -> Document {
-    doc! { "$match": { "$nor": [{ "ns.db": database, "ns.coll": collection }] } }
+/// What comes with an event, in the server's words. What is off is not mentioned: servers before
+/// 6.0 know only `updateLookup`.
+fn images(source: &SourceConfig) -> Document {
+    let after = match source.full_document {
+        FullDocument::Default => None,
+        FullDocument::UpdateLookup => Some("updateLookup"),
+        FullDocument::WhenAvailable => Some("whenAvailable"),
+        FullDocument::Required => Some("required"),
+    };
+    let before = match source.full_document_before_change {
+        FullDocumentBeforeChange::Off => None,
+        FullDocumentBeforeChange::WhenAvailable => Some("whenAvailable"),
+        FullDocumentBeforeChange::Required => Some("required"),
+    };
+    let mut images = Document::new();
+    images.extend(after.map(|image| ("fullDocument".to_owned(), image.into())));
+    images.extend(before.map(|image| ("fullDocumentBeforeChange".to_owned(), image.into())));
+    images
 }
 
-/// The user's stages, written in the YAML as Extended JSON.
-fn stages(source: &SourceConfig) -> Result<Vec<Document>, ConfigError> {
-    let stage = |(index, stage): (usize, &Map<String, Value>)| {
-        serde_json::from_value(Value::Object(stage.clone())).map_err(|error| ConfigError {
-            path: format!("pipeline[{index}]"),
-            message: format!("expected an aggregation stage in Extended JSON: {error}"),
-        })
-    };
-    source.pipeline.iter().enumerate().map(stage).collect()
+fn servers(preference: ReadPreference) -> SelectionCriteria {
+    let options = None;
+    SelectionCriteria::ReadPreference(match preference {
+        ReadPreference::Primary => DriverReadPreference::Primary,
+        ReadPreference::PrimaryPreferred => DriverReadPreference::PrimaryPreferred { options },
+        ReadPreference::Secondary => DriverReadPreference::Secondary { options },
+        ReadPreference::SecondaryPreferred => DriverReadPreference::SecondaryPreferred { options },
+        ReadPreference::Nearest => DriverReadPreference::Nearest { options },
+    })
 }

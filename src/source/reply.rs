@@ -1,9 +1,10 @@
 //! A server reply turned into a batch.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use mongodb::bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+use bytes::Bytes;
+use mongodb::bson::{RawArray, RawBsonRef, RawDocument};
+use mongodb::raw_batch_cursor::RawBatch;
 
 use crate::error::{SourceError, SourceErrorKind};
 use crate::event::{Batch, Position};
@@ -14,6 +15,19 @@ const FULL_REPLY_BYTES: usize = 8 << 20;
 
 /// BSON's type of an embedded document.
 const DOCUMENT: u8 = 0x03;
+
+/// The bytes of a reply, where the driver left them.
+pub(super) fn bytes(reply: RawBatch) -> Bytes {
+    struct Owner(RawBatch);
+
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_raw_document().as_bytes()
+        }
+    }
+
+    Bytes::from_owner(Owner(reply))
+}
 
 /// A reply to `aggregate` or `getMore`.
 pub(super) struct Reply {
@@ -26,14 +40,12 @@ pub(super) struct Reply {
 impl Reply {
     /// Finds the events and the post-batch token of `reply`, which was asked for with
     /// `batch_size`. The events stay bytes: only their bounds are checked.
-    pub fn read(reply: &RawDocument, batch_size: u32) -> Result<Self, SourceError> {
-        let reply = Arc::new(reply.to_owned());
+    pub fn read(reply: Bytes, batch_size: u32) -> Result<Self, SourceError> {
         let parts = Parts::find(&reply).ok_or_else(unreadable)?;
         let (Some(cursor_id), Some(events)) = (parts.cursor_id, parts.events) else {
             return Err(unreadable());
         };
-        let catching_up =
-            events.len() >= batch_size as usize || reply.as_bytes().len() >= FULL_REPLY_BYTES;
+        let catching_up = events.len() >= batch_size as usize || reply.len() >= FULL_REPLY_BYTES;
         Ok(Self { cursor_id, batch: Batch::new(reply, events, parts.post_batch, catching_up) })
     }
 
@@ -52,14 +64,14 @@ struct Parts {
 
 impl Parts {
     /// `None` for malformed BSON.
-    fn find(reply: &RawDocumentBuf) -> Option<Self> {
+    fn find(reply: &[u8]) -> Option<Self> {
         let mut parts = Self::default();
-        for element in reply.get_document("cursor").ok()? {
+        for element in RawDocument::from_bytes(reply).ok()?.get_document("cursor").ok()? {
             let (key, value) = element.ok()?;
             match (key.as_str(), value) {
                 ("id", RawBsonRef::Int64(id)) => parts.cursor_id = Some(id),
                 ("firstBatch" | "nextBatch", RawBsonRef::Array(batch)) => {
-                    parts.events = Some(ranges(reply.as_bytes(), batch)?);
+                    parts.events = Some(ranges(reply, batch)?);
                 }
                 ("postBatchResumeToken", RawBsonRef::Document(token)) => {
                     parts.post_batch = Some(Position::Token(token.to_owned()));
@@ -111,13 +123,12 @@ fn unreadable() -> SourceError {
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{Document, doc};
+    use mongodb::bson::{Document, RawDocumentBuf, doc};
 
     use super::*;
 
     fn read(cursor: Document, batch_size: u32) -> Result<Reply, SourceError> {
-        let reply = RawDocumentBuf::try_from(&doc! { "cursor": cursor, "ok": 1.0 }).unwrap();
-        Reply::read(&reply, batch_size)
+        Reply::read(doc! { "cursor": cursor, "ok": 1.0 }.to_vec().unwrap().into(), batch_size)
     }
 
     fn event(n: i32) -> Document {
@@ -170,8 +181,7 @@ mod tests {
             let mut bytes = doc! { "cursor": cursor, "ok": 1.0 }.to_vec().unwrap();
             let at = at.min(bytes.len() - 2);
             bytes[at] = byte;
-            let reply = RawDocumentBuf::from_bytes(bytes).unwrap();
-            if let Ok(reply) = Reply::read(&reply, 10) {
+            if let Ok(reply) = Reply::read(bytes.into(), 10) {
                 assert!(reply.batch.events().all(|event| event.len() >= 5));
             }
         }

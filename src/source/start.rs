@@ -1,6 +1,7 @@
 //! Where a stream begins: what the user asked for, turned into a concrete position.
 
 use mongodb::bson::{Document, RawDocumentBuf, Timestamp, doc, rawdoc};
+use mongodb::options::FindOneOptions;
 
 use super::StartAt;
 use super::caught_up::event_time;
@@ -80,12 +81,13 @@ impl Query {
     /// Time of the oldest oplog entry.
     async fn oldest_operation_time(&self) -> Result<Timestamp, Fault> {
         let oplog = self.client.database("local").collection::<RawDocumentBuf>("oplog.rs");
-        let oldest = oplog
-            .find_one(Document::new())
+        // Members keep oplogs of different lengths: that of a server that the stream is read from.
+        let options = FindOneOptions::builder()
             .sort(doc! { "$natural": 1 })
             .projection(doc! { "ts": 1 })
-            .await;
-        match oldest {
+            .selection_criteria(self.servers.clone())
+            .build();
+        match oplog.find_one(Document::new()).with_options(options).await {
             Ok(entry) => entry.and_then(|entry| entry.get_timestamp("ts").ok()).ok_or_else(|| {
                 Fault::fatal(
                     SourceErrorKind::Query,
@@ -130,7 +132,7 @@ mod tests {
         let cursor = doc! { "firstBatch": events, "id": 1_i64,
         "postBatchResumeToken": token(post_batch) };
         let reply = RawDocumentBuf::try_from(&doc! { "cursor": cursor }).unwrap();
-        Reply::read(&reply, 1000).unwrap()
+        Reply::read(reply.into_bytes().into(), 1000).unwrap()
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn a_batch_stops_before_the_event_that_is_refused() {
         let at = event.as_ptr() as usize - start;
         ranges.push(at..at + event.len());
     }
-    let batch = Batch::new(std::sync::Arc::new(reply), ranges, None, false);
+    let batch = Batch::new(reply.into_bytes().into(), ranges, None, false);
     let (messages, refused) = transform.apply_batch(10, &batch);
     assert_eq!(messages.iter().map(|message| message.sequence).collect::<Vec<_>>(), [10]);
     assert!(refused.is_some());

@@ -3,6 +3,8 @@
 use mongo_gcp_stream::config::{Environment, Loaded, from_yaml};
 use mongo_gcp_stream::error::ConfigError;
 
+#[path = "config/captures.rs"]
+mod captures;
 #[path = "config/generated.rs"]
 mod generated;
 #[path = "config/loading.rs"]

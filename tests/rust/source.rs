@@ -1,6 +1,7 @@
 //! The change stream source against a real mongod.
 
 mod source_access;
+mod source_capture;
 mod source_faults;
 mod source_positions;
 mod source_start;
@@ -53,12 +54,22 @@ impl Bench {
     }
 
     fn stream_of(&self, capture: Capture, config: &Value) -> ChangeStream {
+        self.stream_without(capture, config, None)
+    }
+
+    /// The same without a namespace of the program's own.
+    fn stream_without(
+        &self,
+        capture: Capture,
+        config: &Value,
+        excluded: Option<(String, String)>,
+    ) -> ChangeStream {
         let mut keys = json!({ "max_await_time_ms": 50 });
         keys.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
         let source: SourceConfig = serde_json::from_value(keys).unwrap();
         let backoff = BackoffPolicy::new(2.0, Duration::from_millis(200));
         let statistics = Arc::clone(&self.statistics);
-        ChangeStream::new(self.client.clone(), capture, &source, None, &backoff, statistics)
+        ChangeStream::new(self.client.clone(), capture, &source, excluded, &backoff, statistics)
             .unwrap()
     }
 
@@ -117,8 +128,8 @@ fn after(event: &Document) -> StartAt {
     StartAt::Position(Position::Token(token))
 }
 
-/// Ids of the cursors that lie idle on `database`.
-async fn idle_cursors(client: &Client, database: &Database) -> HashSet<i64> {
+/// What the server tells of the cursors that lie idle on `database`.
+async fn idle_operations(client: &Client, database: &Database) -> Vec<Document> {
     use futures_util::TryStreamExt;
     let namespace = format!("{}.orders", database.name());
     let pipeline = [
@@ -126,7 +137,12 @@ async fn idle_cursors(client: &Client, database: &Database) -> HashSet<i64> {
         doc! { "$match": { "ns": namespace, "type": "idleCursor" } },
     ];
     let operations = client.database("admin").aggregate(pipeline).await.unwrap();
-    let operations: Vec<Document> = operations.try_collect().await.unwrap();
+    operations.try_collect().await.unwrap()
+}
+
+/// Ids of the cursors that lie idle on `database`.
+async fn idle_cursors(client: &Client, database: &Database) -> HashSet<i64> {
+    let operations = idle_operations(client, database).await;
     let id = |operation: &Document| operation.get_document("cursor")?.get_i64("cursorId");
     operations.iter().map(|operation| id(operation).unwrap()).collect()
 }

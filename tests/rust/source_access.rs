@@ -17,7 +17,7 @@ use crate::support::mongod::{Mongod, shared};
 async fn stream(uri: &str) -> Result<ChangeStream, Error> {
     let monitoring = json!({ "connection_timeout": 500 });
     let monitoring: MonitoringConfig = serde_json::from_value(monitoring).unwrap();
-    let client = build_client(&Secret::new(uri), &monitoring, 1).await?;
+    let client = build_client(&Secret::new(uri), &[], &monitoring, 1).await?;
     let capture = Capture::Collection("shop".into(), "orders".into());
     let source: SourceConfig = serde_json::from_value(json!({})).unwrap();
     let backoff = BackoffPolicy::new(2.0, Duration::from_secs(1));

@@ -70,7 +70,7 @@ async fn a_foreign_token_opens() {
 async fn a_wrong_stage_is_named_also_with_a_token() {
     let bench = Bench::new().await;
     let token = token_of_an_event(&bench).await;
-    let wrong = || json!({ "pipeline": [{ "$mtach": {} }] });
+    let wrong = || json!({ "pipeline": [{ "$match": { "$mtach": 1 } }] });
     let with_token = open_at(&bench, &token, wrong()).await.unwrap_err();
     let without = bench.stream(wrong()).open(StartAt::Latest).await.unwrap_err();
     for error in [with_token, without] {
@@ -90,7 +90,7 @@ async fn a_pipeline_that_fails_on_an_event_is_a_query_error_without_the_value() 
     };
     bench.orders.insert_one(doc! { "secret": "hunter2" }).await.unwrap();
     let convert = json!({ "$addFields": { "number": { "$toInt": "$fullDocument.secret" } } });
-    let drop_id = json!({ "$project": { "_id": 0 } });
+    let drop_id = json!({ "$set": { "_id": { "$cond": [true, "$$REMOVE", "$_id"] } } });
     for stage in [convert, drop_id] {
         let mut stream = bench.stream(json!({ "pipeline": [stage] }));
         let error = stream.open(StartAt::Position(position.clone())).await.unwrap_err();
@@ -102,7 +102,9 @@ async fn a_pipeline_that_fails_on_an_event_is_a_query_error_without_the_value() 
 #[tokio::test]
 async fn a_pipeline_that_drops_the_token_is_a_query_error_at_the_first_event() {
     let bench = Bench::new().await;
-    let mut stream = bench.latest(json!({ "pipeline": [{ "$project": { "_id": 0 } }] })).await;
+    // Not to be told before the server evaluates it.
+    let drop_id = json!({ "$set": { "_id": { "$cond": [true, "$$REMOVE", "$_id"] } } });
+    let mut stream = bench.latest(json!({ "pipeline": [drop_id] })).await;
     bench.insert(0..1).await;
     let error = loop {
         match stream.next_batch().await {
