@@ -97,7 +97,7 @@ pub async fn setup(config: &Config, timeout: Duration) -> Result<Vec<Step>, Erro
     let deadline = Instant::now() + timeout;
     let mut steps = Vec::new();
     for wanted in wanted(pubsub) {
-        let made = timeout_at(deadline, wanted.ensure(&control, &gcp.project_id)).await;
+        let made = timeout_at(deadline, Box::pin(wanted.ensure(&control, &gcp.project_id))).await;
         steps.extend(made.unwrap_or_else(|_| vec![wanted.failed("not done within the timeout")]));
     }
     Ok(steps)
@@ -169,7 +169,7 @@ impl Wanted<'_> {
     async fn ensure(&self, control: &Control, project: &str) -> Vec<Step> {
         let made = match self {
             Self::Topic(name) => self.ensure_topic(control, project, name).await,
-            Self::Subscription { .. } => self.ensure_subscription(control, project).await,
+            Self::Subscription { .. } => Box::pin(self.ensure_subscription(control, project)).await,
         };
         made.unwrap_or_else(|refusal| vec![self.refused(&refusal)])
     }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mongodb::Client;
+use tokio::sync::Mutex;
 
 use super::{Bucket, CheckpointStore, FileStore, GcsStore, MemoryStore, MongoStore, Stored};
 use crate::config::{
@@ -20,11 +21,12 @@ const STORAGE_EMULATOR_HOST: &str = "STORAGE_EMULATOR_HOST";
 /// connection to their bucket.
 #[derive(Debug)]
 pub struct Stores {
+    checkpoint: CheckpointConfig,
     connections: BTreeMap<String, ConnectionConfig>,
     monitoring: MonitoringConfig,
-    checkpoint: CheckpointConfig,
-    clients: HashMap<String, Client>,
-    bucket: Option<Bucket>,
+    /// By where the connection string stands in the configuration.
+    clients: Mutex<HashMap<String, Client>>,
+    bucket: OnceLock<Bucket>,
 }
 
 impl Stores {
@@ -32,11 +34,11 @@ impl Stores {
     #[must_use]
     pub fn new(config: &Config, checkpoint: &CheckpointConfig) -> Self {
         Self {
+            checkpoint: checkpoint.clone(),
             connections: config.mongodb.connections.clone(),
             monitoring: config.monitoring.clone(),
-            checkpoint: checkpoint.clone(),
-            clients: HashMap::new(),
-            bucket: None,
+            clients: Mutex::default(),
+            bucket: OnceLock::new(),
         }
     }
 
@@ -46,7 +48,7 @@ impl Stores {
     /// [`Error::Checkpoint`], `Conflict` where another process has locked the file, `Unreachable`
     /// where the folder cannot be made or there are no credentials; [`Error::Config`] for a
     /// connection string that the driver refuses.
-    pub async fn open(&mut self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
+    pub async fn open(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
         let name = stream.id.to_string();
         Ok(match self.checkpoint.store {
             StoreKind::File => Arc::new(FileStore::open(self.folder()?, &name)?),
@@ -60,7 +62,7 @@ impl Stores {
     ///
     /// # Errors
     /// Those of [`CheckpointStore::read`] and of a connection string that the driver refuses.
-    pub async fn read(&mut self, stream: &StreamConfig) -> Result<Option<Stored>, Error> {
+    pub async fn read(&self, stream: &StreamConfig) -> Result<Option<Stored>, Error> {
         // The file's lock would keep `run` from starting, and be refused while it runs.
         if self.checkpoint.store == StoreKind::File {
             return Ok(FileStore::look(self.folder()?, &stream.id.to_string())?);
@@ -75,26 +77,25 @@ impl Stores {
             .ok_or_else(|| missing("path", "the store `file` needs a folder"))
     }
 
-    async fn mongodb(&mut self, stream: &StreamConfig, name: &str) -> Result<MongoStore, Error> {
-        let client = self.client(stream).await?;
+    async fn mongodb(&self, stream: &StreamConfig, name: &str) -> Result<MongoStore, Error> {
         let CheckpointConfig { database, collection, .. } = &self.checkpoint;
+        let client = self.client(stream).await?;
         Ok(MongoStore::new(&client, database, collection, name))
     }
 
     /// One client for each deployment that positions are stored in.
-    async fn client(&mut self, stream: &StreamConfig) -> Result<Client, Error> {
+    async fn client(&self, stream: &StreamConfig) -> Result<Client, Error> {
         let connection = self.checkpoint.connection.as_deref();
         let connection = connection.unwrap_or(&*stream.id.connection_id);
-        let (uri, parent) = match &self.checkpoint.uri {
-            Some(uri) => (uri, "checkpoint".to_owned()),
-            None => {
-                let parent = format!("mongodb.connections.{connection}");
-                let found = self.connections.get(connection);
-                let found = found.ok_or_else(|| missing("connection", "no such connection"))?;
-                (&found.uri, parent)
-            }
+        let (uri, parent) = if let Some(uri) = &self.checkpoint.uri {
+            (uri, "checkpoint".to_owned())
+        } else {
+            let found = self.connections.get(connection);
+            let found = found.ok_or_else(|| missing("connection", "no such connection"))?;
+            (&found.uri, format!("mongodb.connections.{connection}"))
         };
-        if let Some(client) = self.clients.get(&parent) {
+        let mut clients = self.clients.lock().await;
+        if let Some(client) = clients.get(&parent) {
             return Ok(client.clone());
         }
         let client = source::build_client(uri, &[], &self.monitoring, 0).await;
@@ -102,20 +103,20 @@ impl Stores {
             Error::Config(error) => error.below(&parent).into(),
             error => error,
         })?;
-        self.clients.insert(parent, client.clone());
+        clients.insert(parent, client.clone());
         Ok(client)
     }
 
-    fn gcs(&mut self, name: &str) -> Result<GcsStore, Error> {
+    fn gcs(&self, name: &str) -> Result<GcsStore, Error> {
         let prefix = self.checkpoint.prefix.as_deref().unwrap_or_default();
-        if let Some(bucket) = &self.bucket {
+        if let Some(bucket) = self.bucket.get() {
             return Ok(GcsStore::new(bucket, prefix, name));
         }
         let bucket = self.checkpoint.bucket.as_deref();
         let bucket = bucket.ok_or_else(|| missing("bucket", "the store `gcs` needs a bucket"))?;
         let emulator = std::env::var(STORAGE_EMULATOR_HOST).ok().filter(|host| !host.is_empty());
-        let bucket = self.bucket.insert(Bucket::open(bucket, emulator.as_deref())?);
-        Ok(GcsStore::new(bucket, prefix, name))
+        let bucket = Bucket::open(bucket, emulator.as_deref())?;
+        Ok(GcsStore::new(self.bucket.get_or_init(|| bucket), prefix, name))
     }
 }
 

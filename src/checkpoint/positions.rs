@@ -5,7 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Checkpoint, CheckpointStore, Identity, Stored, Stores};
-use crate::config::{CheckpointConfig, Config, Secret, Startup, StoreKind, StreamConfig};
+use crate::config::{
+    CheckpointConfig, Config, ConnectionConfig, Secret, Startup, StoreKind, StreamConfig,
+};
 use crate::error::{ConfigError, Error};
 use crate::flow::BackoffPolicy;
 use crate::source::{self, ChangeStream, Source, StartAt};
@@ -54,7 +56,7 @@ pub async fn show(
     config: &Config,
     stream: Option<&str>,
 ) -> Result<Vec<(String, Option<Stored>)>, Error> {
-    let mut stores = Stores::new(config, lasting_store(config)?);
+    let stores = Stores::new(config, lasting_store(config)?);
     let mut streams = config.streams()?;
     if let Some(name) = stream {
         streams = vec![find(streams, name)?];
@@ -121,7 +123,8 @@ async fn open_source(
     stream: &StreamConfig,
 ) -> Result<ChangeStream, Error> {
     let connection = format!("mongodb.connections.{}", stream.id.connection_id);
-    let client = source::build_client(&stream.connection.uri, &[], &config.monitoring, 1).await;
+    let ConnectionConfig { uri, compressors, .. } = &*stream.connection;
+    let client = source::build_client(uri, compressors, &config.monitoring, 1).await;
     let client = client.map_err(|error| match error {
         Error::Config(error) => error.below(&connection).into(),
         error => error,

@@ -179,10 +179,14 @@ fn collect_variables<'a>(
     match raw {
         Value::String(text) => names.extend(expand::variables(text, environment)),
         Value::Array(list) => {
-            list.iter().for_each(|raw| collect_variables(raw, environment, names));
+            for raw in list {
+                collect_variables(raw, environment, names);
+            }
         }
         Value::Object(map) => {
-            map.values().for_each(|raw| collect_variables(raw, environment, names));
+            for raw in map.values() {
+                collect_variables(raw, environment, names);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

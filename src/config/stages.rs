@@ -140,6 +140,7 @@ mod tests {
     use super::*;
 
     /// The error for a pipeline whose second stage is this one.
+    #[expect(clippy::needless_pass_by_value, reason = "`json!` makes values")]
     fn refused(stage: Value) -> Option<String> {
         let pipeline = json!({ "pipeline": [{ "$match": { "operationType": "insert" } }, stage] });
         let source: SourceConfig = serde_json::from_value(pipeline).unwrap();

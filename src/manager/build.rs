@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 use super::connection::MongoConnection;
 use super::{Stream, connection_path, source_path};
@@ -35,7 +35,7 @@ pub(super) struct Builder {
     publisher: Connection,
     connections: HashMap<Arc<str>, MongoConnection>,
     streams: usize,
-    stores: Mutex<Stores>,
+    stores: Stores,
     backoff: BackoffPolicy,
 }
 
@@ -59,7 +59,7 @@ impl Builder {
             publisher: Connection::open(gcp, pubsub)?,
             connections,
             streams: streams.len(),
-            stores: Mutex::new(Stores::new(config, checkpoint)),
+            stores: Stores::new(config, checkpoint),
             backoff: BackoffPolicy::from(&config.error_handling),
         })
     }
@@ -106,7 +106,7 @@ impl Builder {
     /// Where the position of `stream` is kept. Opened once and kept across restarts: no other
     /// process takes it over in between, and what is in memory stays.
     pub async fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
-        self.stores.lock().await.open(stream).await
+        self.stores.open(stream).await
     }
 
     /// One client a connection.

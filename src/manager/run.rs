@@ -38,7 +38,7 @@ impl Manager {
         let signals = signals::drain_on_signal(stop.clone());
         match Builder::new(&self.config, &self.streams) {
             Ok(builder) => {
-                let running = self.start(Arc::new(builder), options, &stop);
+                let running = self.start(&Arc::new(builder), options, &stop);
                 self.follow(running, options.timeout, &stop, &mut report).await;
             }
             Err(error) => report.failed(String::new(), &error),
@@ -50,7 +50,7 @@ impl Manager {
     /// Starts a supervised line for each stream.
     fn start(
         &self,
-        builder: Arc<Builder>,
+        builder: &Arc<Builder>,
         options: RunOptions,
         stop: &CancellationToken,
     ) -> Lines<'_> {
@@ -64,7 +64,7 @@ impl Manager {
         for stream in &self.streams {
             let (statistics, paused) = (Arc::clone(&stream.statistics), stream.paused.subscribe());
             let supervisor = Supervisor::new(&policy, statistics, paused, stop.clone());
-            let line = Restartable::new(Arc::clone(&builder), stream);
+            let line = Restartable::new(Arc::clone(builder), stream);
             // Of the level `error`: the most silent `logging.level` still says whose error it is.
             let span = tracing::error_span!("stream", stream = %stream.config.id);
             let run = supervisor.run(move |halt| line.run(halt, how)).instrument(span);

@@ -40,9 +40,10 @@ pub fn start(config: &LoggingConfig) -> Result<(), ConfigError> {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(JsonLines).try_init(),
     };
-    match result {
-        Ok(()) => drop(FORMAT.set(config.format)),
-        Err(_) => tracing::debug!("logging was already started; its settings stay"),
+    if result.is_ok() {
+        FORMAT.set(config.format).ok();
+    } else {
+        tracing::debug!("logging was already started; its settings stay");
     }
     Ok(())
 }

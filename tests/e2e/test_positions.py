@@ -265,7 +265,9 @@ def test_wrong_usage(line: Line, command: tuple[str, ...], says: str) -> None:
 def test_positions_that_cannot_be_used_are_not_stored(line: Line) -> None:
     line.prepare()
     before = shown(line)
-    token = shown(line, "--show-token")["token"]
+    with line.collection.watch() as stream:
+        line.orders().insert(1)
+        token = next(stream)["_id"]["_data"]
     aged = f"82{1_000_000_000:08x}{token[10:]}"
     for start in ("token:8266", f"token:{aged}"):
         refused = position(line, "set", "--stream", STREAM, "--to", start)

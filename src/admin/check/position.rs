@@ -23,9 +23,9 @@ pub(super) async fn check(
         group.skipped(&["position"], "there is no `checkpoint` section");
         return positions;
     };
-    let mut stores = Stores::new(config, checkpoint);
+    let stores = Stores::new(config, checkpoint);
     for stream in streams {
-        match look(&mut stores, server, stream).await {
+        match look(&stores, server, stream).await {
             Ok(Some(position)) => {
                 positions.insert(stream.id.clone(), position);
             }
@@ -44,13 +44,12 @@ pub(super) async fn check(
 }
 
 async fn look(
-    stores: &mut Stores,
+    stores: &Stores,
     server: &Server,
     stream: &StreamConfig,
 ) -> Result<Option<Position>, Error> {
-    let stored = stores.read(stream).await?;
-    let belonging = stored.map(|stored| belongs(stored.checkpoint, server, stream));
-    Ok(belonging.transpose()?)
+    let found = stores.read(stream).await?;
+    Ok(found.map(|found| belongs(found.checkpoint, server, stream)).transpose()?)
 }
 
 /// The position of a checkpoint of this stream on this server.

@@ -44,18 +44,18 @@ async fn scripted(answers: Vec<Answer>) -> (GcsStore, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let served = tokio::spawn(async move {
-        let (mut lines, mut held) = (Vec::new(), Vec::new());
+        let (mut lines, mut stored) = (Vec::new(), Vec::new());
         for answer in answers {
             let (mut connection, _) = listener.accept().await.unwrap();
             let (line, body) = request(&mut connection).await;
             if line.starts_with("POST") {
-                held = object(&body);
+                stored = object(&body);
             }
             lines.push(line);
             let (status, generation, body) = match answer {
                 Answer::Silence => continue,
                 Answer::Says(status, body) => (status, 0, body),
-                Answer::Holds(generation) => (200, generation, held.clone()),
+                Answer::Holds(generation) => (200, generation, stored.clone()),
             };
             let head = format!(
                 "HTTP/1.1 {status} x\r\nconnection: close\r\nx-goog-generation: {generation}\r\n\

@@ -201,7 +201,7 @@ impl StreamStatistics {
     fn seconds_since(&self, at: &AtomicU64) -> Option<f64> {
         let at = at.load(Relaxed);
         let elapsed = self.born.elapsed().saturating_sub(Duration::from_millis(at));
-        (at > 0).then(|| elapsed.as_secs_f64())
+        (at > 0).then_some(elapsed.as_secs_f64())
     }
 
     fn replied_at_epoch(&self) -> Option<f64> {

@@ -111,11 +111,8 @@ fn wrong_types() {
         "error_handling: {backoff_factor: twice}",
         "error_handling.backoff_factor: expected a number of at least 1, found a string",
     );
-    refused(
-        "store: file",
-        "store: yes",
-        "checkpoint.store: expected one of `file`, `mongodb`, `gcs`, `memory`",
-    );
+    let stores = "checkpoint.store: expected one of `file`, `mongodb`, `gcs`, `memory`";
+    refused("store: file", "store: yes", stores);
     refused(
         "store: file",
         "store: flie",
