@@ -76,7 +76,7 @@ def position() -> None:
         --to 2026-01-31T06:00:00Z
     Forget where a stream was: its next run begins at its `startup`:
       mongo-gcp-stream position clear --config config.yaml --stream main.orders
-    """  # noqa: D301 - click takes \b as a character
+    """
 
 
 @position.command(epilog=_EXIT_CODES)
@@ -100,7 +100,7 @@ def show(config_path: str, *, stream: str | None, as_json: bool, show_token: boo
     TIME is the cluster time of the position: what happened before it has been published. EPOCH
     grows by one with each start of `run` and each `position set`; SEQUENCE counts the events of the
     epoch.
-    """  # noqa: D301 - click takes \b as a character
+    """
     stored = position_show(config_path, stream)
     if as_json:
         rows = [_fields(name, found, show_token=show_token) for name, found in stored.items()]
@@ -139,7 +139,7 @@ def set_position(config_path: str, *, stream: str, start: str) -> None:
     it back publishes again what comes after it, under the same event ids; setting it forward skips
     what lies between. Stop `run` first: with `store: file` a running one is in the way, with the
     other stores it ends with a conflict.
-    """  # noqa: D301 - click takes \b as a character
+    """
     # Python's own handler would never run while Rust blocks.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -165,7 +165,7 @@ def clear(config_path: str, *, stream: str, yes: bool) -> None:
 
     What happens until that run is lost with `startup: latest`. To begin anew without a gap, use
     `position set`. Stop `run` first, as for `position set`.
-    """  # noqa: D301 - click takes \b as a character
+    """
     if not yes:
         click.confirm(f"Forget the position of {stream}?", abort=True, err=True)
     if position_clear(config_path, stream):
