@@ -37,7 +37,7 @@ where
         .await
 }
 
-/// StreamingPull, the only method of which both sides are streams.
+/// `StreamingPull`, the only method of which both sides are streams.
 pub(super) async fn streaming_pull(
     room: Arc<Room>,
     call: http::Request<Body>,

@@ -12,7 +12,7 @@
 //! - `subscriptions` and `topics` are what there is, and how it is made and changed.
 //! - `faults` is what goes wrong on demand, `statistics` what happened.
 //! - `room` shares all that and wakes what waits for it.
-//! - `service` routes gRPC calls to the room, `stream` is StreamingPull.
+//! - `service` routes gRPC calls to the room, `stream` is `StreamingPull`.
 
 mod backlog;
 mod faults;
@@ -172,6 +172,7 @@ impl Emulator {
 
     /// Closes the port and waits for the calls that are under way, two seconds at most.
     pub async fn stop(mut self) {
+        self.clear_faults();
         self.room.closing.cancel();
         if let Some(mut server) = self.server.take()
             && tokio::time::timeout(STOP_GRACE, &mut server).await.is_err()

@@ -1,5 +1,8 @@
 //! The shared state behind one lock, and what waits for it to change.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -255,8 +258,10 @@ impl Room {
     }
 
     pub(super) fn statistics(&self) -> Statistics {
+        let state = self.state();
+        // Under the lock: what the other counters say has happened is done with.
         let kept_bytes = count(self.store.kept_bytes());
-        Statistics { kept_bytes, ..self.state().statistics }
+        Statistics { kept_bytes, ..state.statistics }
     }
 
     /// What `choose` returns, as soon as that is something.

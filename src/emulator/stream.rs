@@ -1,4 +1,4 @@
-//! StreamingPull: messages to the client, acknowledgements and deadlines from it.
+//! `StreamingPull`: messages to the client, acknowledgements and deadlines from it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const MAX_MESSAGES: usize = 1_000;
 pub(super) type Responses =
     Pin<Box<dyn Stream<Item = Result<StreamingPullResponse, Status>> + Send>>;
 
-/// One StreamingPull. Messages that it has when it ends stay out until their deadlines.
+/// One `StreamingPull`. Messages that it has when it ends stay out until their deadlines.
 #[derive(Debug)]
 struct StreamingPull {
     room: Arc<Room>,

@@ -17,6 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<emulator::EmulatorStatistics>()?;
     module.add_class::<emulator::PyEmulator>()?;
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;

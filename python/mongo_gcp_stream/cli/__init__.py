@@ -8,6 +8,7 @@ import sys
 import click
 
 from mongo_gcp_stream import __version__
+from mongo_gcp_stream.cli.emulator import emulator
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
 from mongo_gcp_stream.cli.run import run
 from mongo_gcp_stream.cli.show import show_error
@@ -68,6 +69,7 @@ def demo(events: int, rate: float) -> ExitCode:
 
 
 cli.add_command(run)
+cli.add_command(emulator)
 
 
 def main() -> None:

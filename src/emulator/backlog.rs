@@ -1,5 +1,7 @@
 //! One subscription's messages: what waits for delivery, what is out on a lease.
 
+#[cfg(test)]
+mod properties;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,7 @@ use super::store::Stored;
 
 /// A message of this subscription, by the order in which it came.
 pub(super) type Sequence = u64;
-/// Who gets messages: one Pull, or one StreamingPull for as long as it lasts.
+/// Who gets messages: one Pull, or one `StreamingPull` for as long as it lasts.
 pub(super) type Consumer = u64;
 
 /// Bytes of messages in one response: clients refuse responses above gRPC's default of 4 MiB
