@@ -12,13 +12,26 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 enum Step {
-    Push { key: u8 },
+    Push {
+        key: u8,
+    },
     /// By one of three streams, or by a Pull.
-    Deliver { stream: Option<Consumer>, messages: usize },
-    Acknowledge { delivery: prop::sample::Index },
-    Refuse { delivery: prop::sample::Index },
-    Pass { seconds: u64 },
-    End { stream: Consumer },
+    Deliver {
+        stream: Option<Consumer>,
+        messages: usize,
+    },
+    Acknowledge {
+        delivery: prop::sample::Index,
+    },
+    Refuse {
+        delivery: prop::sample::Index,
+    },
+    Pass {
+        seconds: u64,
+    },
+    End {
+        stream: Consumer,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -27,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..3_u8).prop_map(|key| Step::Push { key }),
         4 => (prop::option::of(1..=3_u64), 1..4_usize)
             .prop_map(|(stream, messages)| Step::Deliver { stream, messages }),
-        4 => delivery.prop_map(|delivery| Step::Acknowledge { delivery }),
+        4 => delivery.clone().prop_map(|delivery| Step::Acknowledge { delivery }),
         1 => delivery.prop_map(|delivery| Step::Refuse { delivery }),
         1 => (1..12_u64).prop_map(|seconds| Step::Pass { seconds }),
         1 => (1..=3_u64).prop_map(|stream| Step::End { stream }),
@@ -157,9 +170,9 @@ impl Model {
                 self.acknowledge(id);
             }
         }
-        assert!(self.messages.values().all(|(_, fate, came)| {
-            *came && *fate == Fate::Acknowledged
-        }));
+        assert!(
+            self.messages.values().all(|(_, fate, came)| { *came && *fate == Fate::Acknowledged })
+        );
         assert!(self.backlog.messages.is_empty() && self.backlog.outstanding.is_empty());
         assert_eq!((self.backlog.next_expiry(), self.store.kept_bytes()), (None, 0));
     }
