@@ -1,12 +1,16 @@
 //! What holds for an ordered backlog, whatever its consumers do and in whatever order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use proptest::prelude::*;
 
+use tokio::time::Instant;
+
 use super::super::store::Store;
-use super::*;
+use super::{AckId, Backlog, Consumer, Demand, Sequence};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 

@@ -1,13 +1,15 @@
 //! Topics, subscriptions and permissions: making, changing, listing, and what is refused.
 
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
-    DeadLetterPolicy, ListTopicSubscriptionsRequest, ModifyAckDeadlineRequest,
-    UpdateSubscriptionRequest, UpdateTopicRequest,
+    DeadLetterPolicy, GetSubscriptionRequest, GetTopicRequest, ListTopicSubscriptionsRequest,
+    ModifyAckDeadlineRequest, Subscription, Topic, UpdateSubscriptionRequest, UpdateTopicRequest,
 };
+use tonic::Code;
 use tonic::client::Grpc;
+use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
-use super::*;
+use super::{Client, SUBSCRIPTION, TOPIC, data, message};
 
 /// As in `google/iam/v1/iam_policy.proto`.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,13 +1,13 @@
 //! `StreamingPull`: what a client receives, and what it may say.
 
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
-    StreamingPullRequest, StreamingPullResponse,
+    DeleteSubscriptionRequest, ReceivedMessage, StreamingPullRequest, StreamingPullResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Code, Status, Streaming};
 
-use super::*;
+use super::{Client, SUBSCRIPTION, TOPIC, data, message};
 
 /// One stream, from the client's side.
 struct Stream {
