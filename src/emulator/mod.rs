@@ -2,20 +2,30 @@
 //! is a guest room: nothing in the line knows it, and the line reaches it like the real service.
 //!
 //! It speaks gRPC without TLS and without credentials, as Google's emulator does
-//! (`PUBSUB_EMULATOR_HOST`), keeps everything in memory and refuses what the service refuses: an
-//! unknown topic, two ordering keys in one request, too many or too large messages and
+//! (`PUBSUB_EMULATOR_HOST`), keeps a bounded number of bytes in memory and refuses what the service
+//! refuses: an unknown topic, two ordering keys in one request, too many or too large messages and
 //! attributes. Methods that it lacks answer `UNIMPLEMENTED` with their name.
 //!
-//! - `limits` checks a Publish request as the service does.
-//! - `backlog` is one subscription: what waits, what is out on a lease.
-//! - `topics` is all state: topics and their subscriptions.
-//! - `room` shares that state and wakes the pulls that wait for it.
-//! - `service` routes gRPC calls to the room.
+//! - `limits` checks a Publish request as the service does, `names` a name.
+//! - `store` keeps messages and counts their bytes.
+//! - `backlog` is one subscription: what waits, what is out on a lease, what may be delivered next.
+//! - `subscriptions` and `topics` are what there is, and how it is made and changed.
+//! - `faults` is what goes wrong on demand, `statistics` what happened.
+//! - `room` shares all that and wakes what waits for it.
+//! - `service` routes gRPC calls to the room, `stream` is `StreamingPull`.
 
 mod backlog;
+mod faults;
+mod grpc;
+mod iam;
 mod limits;
+mod names;
 mod room;
 mod service;
+mod statistics;
+mod store;
+mod stream;
+mod subscriptions;
 mod topics;
 
 use std::io;
@@ -25,13 +35,14 @@ use std::time::Duration;
 
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{PubsubMessage, Subscription, Topic};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+pub use self::faults::Fault;
 use self::room::Room;
 use self::service::PubsubService;
+pub use self::statistics::Statistics;
 
 /// How long [`Emulator::stop`] lets calls that are under way finish.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -39,16 +50,19 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// HTTP/2 flow control: requests of up to 10 MB should not wait for window updates.
 const WINDOW: u32 = 16 << 20;
 
+/// Bytes of messages that are kept unless something else is asked for.
+pub const DEFAULT_MAX_BYTES: usize = 256_000_000;
+
 /// A Pub/Sub server inside this process. Dropping it closes the port and forgets all messages.
 ///
 /// Topics and subscriptions have full names, `projects/PROJECT/topics/TOPIC` and
-/// `projects/PROJECT/subscriptions/SUBSCRIPTION`. Messages wait in memory without a bound until
-/// they are pulled; a topic without a subscription drops them, as the service does.
+/// `projects/PROJECT/subscriptions/SUBSCRIPTION`. Messages wait in memory until they are
+/// acknowledged; when they take [`DEFAULT_MAX_BYTES`], Publish answers `RESOURCE_EXHAUSTED`. A topic
+/// without a subscription drops them, as the service does.
 #[derive(Debug)]
 pub struct Emulator {
     address: SocketAddr,
     room: Arc<Room>,
-    shutdown: CancellationToken,
     server: Option<JoinHandle<Result<(), tonic::transport::Error>>>,
 }
 
@@ -59,10 +73,18 @@ impl Emulator {
     /// # Errors
     /// The port is taken or may not be bound.
     pub async fn start(port: u16) -> io::Result<Self> {
+        Self::start_bounded(port, DEFAULT_MAX_BYTES).await
+    }
+
+    /// The same with another limit for what messages take in memory: their encoded size and 512
+    /// bytes each.
+    ///
+    /// # Errors
+    /// The port is taken or may not be bound.
+    pub async fn start_bounded(port: u16, max_bytes: usize) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let room = Arc::new(Room::default());
-        let shutdown = CancellationToken::new();
+        let room = Arc::new(Room::new(max_bytes));
         let server = tokio::spawn(
             Server::builder()
                 .initial_stream_window_size(WINDOW)
@@ -70,10 +92,10 @@ impl Emulator {
                 .serve_with_incoming_shutdown(
                     PubsubService::new(Arc::clone(&room)),
                     TcpIncoming::from(listener).with_nodelay(Some(true)),
-                    shutdown.clone().cancelled_owned(),
+                    room.closing.clone().cancelled_owned(),
                 ),
         );
-        Ok(Self { address, room, shutdown, server: Some(server) })
+        Ok(Self { address, room, server: Some(server) })
     }
 
     /// Where it listens; `PUBSUB_EMULATOR_HOST` is its text form.
@@ -87,7 +109,8 @@ impl Emulator {
     /// # Errors
     /// `INVALID_ARGUMENT` for a malformed name, `ALREADY_EXISTS`.
     pub fn create_topic(&self, name: &str) -> Result<(), Status> {
-        self.room.create_topic(Topic { name: name.to_owned(), ..Topic::default() }).map(drop)
+        let topic = Topic { name: name.to_owned(), ..Topic::default() };
+        self.room.state().topics.create_topic(topic).map(drop)
     }
 
     /// Creates a subscription that gets what is published from now on; an `ordered` one delivers
@@ -108,7 +131,7 @@ impl Emulator {
             enable_message_ordering: ordered,
             ..Subscription::default()
         };
-        self.room.create_subscription(subscription).map(drop)
+        self.room.state().topics.create_subscription(subscription).map(drop)
     }
 
     /// Takes up to `max_messages` messages for good, without an acknowledgement to follow. Waits
@@ -121,13 +144,36 @@ impl Emulator {
         subscription: &str,
         max_messages: usize,
         wait: Duration,
-    ) -> Result<Vec<Arc<PubsubMessage>>, Status> {
+    ) -> Result<Vec<PubsubMessage>, Status> {
         self.room.take(subscription, max_messages, wait).await
+    }
+
+    /// Lets something go wrong with Publish requests from now on. Of several faults that concern a
+    /// request, the one that was set first and has times left strikes.
+    pub fn fault(&self, fault: Fault) {
+        self.room.state().faults.add(fault);
+    }
+
+    /// Forgets all faults, and ends the delays under way.
+    pub fn clear_faults(&self) {
+        self.room.state().faults.clear();
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.room.statistics()
+    }
+
+    /// The counters as soon as `goal` holds for them.
+    pub async fn reached(&self, goal: impl Fn(&Statistics) -> bool) -> Statistics {
+        self.room.reached(goal).await
     }
 
     /// Closes the port and waits for the calls that are under way, two seconds at most.
     pub async fn stop(mut self) {
-        self.shutdown.cancel();
+        self.clear_faults();
+        self.room.closing.cancel();
         if let Some(mut server) = self.server.take()
             && tokio::time::timeout(STOP_GRACE, &mut server).await.is_err()
         {
@@ -138,6 +184,6 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        self.room.closing.cancel();
     }
 }

@@ -1,5 +1,4 @@
-//! gRPC: one service that routes `google.pubsub.v1` calls to the room by their path. The messages
-//! crate has no server traits, and a dozen methods need none.
+//! gRPC: one service that routes calls to the room by their path.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -10,24 +9,22 @@ use std::time::Duration;
 
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
     AcknowledgeRequest, DeleteSubscriptionRequest, DeleteTopicRequest, GetSubscriptionRequest,
-    GetTopicRequest, ListSubscriptionsRequest, ListSubscriptionsResponse, ListTopicsRequest,
-    ListTopicsResponse, PublishRequest, PublishResponse, PullRequest, PullResponse, Subscription,
-    Topic,
+    GetTopicRequest, ListSubscriptionsRequest, ListSubscriptionsResponse,
+    ListTopicSubscriptionsRequest, ListTopicSubscriptionsResponse, ListTopicsRequest,
+    ListTopicsResponse, ModifyAckDeadlineRequest, PullRequest, PullResponse, Subscription,
 };
-use prost::Message;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::server::{Grpc, UnaryService};
-use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
 
+use super::grpc::{streaming_pull, unary};
+use super::iam::{TestIamPermissionsRequest, TestIamPermissionsResponse};
 use super::room::Room;
+use super::subscriptions::extension;
 
-/// A request of 10,000,000 bytes and a little more must reach the check that refuses it by name.
-const MAX_DECODED_BYTES: usize = 12 << 20;
 /// How long a Pull waits for a message before it answers with none.
 const PULL_WAIT: Duration = Duration::from_secs(1);
 
-/// Publisher and Subscriber of `google.pubsub.v1`.
+/// Publisher and Subscriber of `google.pubsub.v1`, and what of `google.iam.v1` a set-up asks.
 #[derive(Debug, Clone)]
 pub(super) struct PubsubService {
     room: Arc<Room>,
@@ -55,53 +52,84 @@ impl tower::Service<http::Request<Body>> for PubsubService {
 }
 
 async fn route(room: Arc<Room>, call: http::Request<Body>) -> http::Response<Body> {
-    match call.uri().path() {
-        "/google.pubsub.v1.Publisher/Publish" => unary(call, |r| ready(publish(&room, r))).await,
-        "/google.pubsub.v1.Publisher/CreateTopic" => {
-            unary(call, |topic: Topic| ready(room.create_topic(topic))).await
+    let path = call.uri().path().trim_start_matches('/').to_owned();
+    match path.split_once('/') {
+        Some(("google.pubsub.v1.Publisher", method)) => publisher(room, method, call).await,
+        Some(("google.pubsub.v1.Subscriber", method)) => subscriber(room, method, call).await,
+        Some(("google.iam.v1.IAMPolicy", "TestIamPermissions")) => {
+            unary(call, |r| ready(Ok(test_permissions(&room, r)))).await
         }
-        "/google.pubsub.v1.Publisher/GetTopic" => {
-            unary(call, |r: GetTopicRequest| ready(room.topics().topic(&r.topic))).await
-        }
-        "/google.pubsub.v1.Publisher/ListTopics" => {
-            unary(call, |r| ready(list_topics(&room, &r))).await
-        }
-        "/google.pubsub.v1.Publisher/DeleteTopic" => {
-            unary(call, |r: DeleteTopicRequest| ready(room.topics().delete_topic(&r.topic))).await
-        }
-        "/google.pubsub.v1.Subscriber/Pull" => unary(call, |r| pull(&room, r)).await,
-        "/google.pubsub.v1.Subscriber/Acknowledge" => {
-            unary(call, |r| ready(acknowledge(&room, &r))).await
-        }
-        "/google.pubsub.v1.Subscriber/CreateSubscription" => {
-            unary(call, |wanted: Subscription| ready(room.create_subscription(wanted))).await
-        }
-        "/google.pubsub.v1.Subscriber/GetSubscription" => {
-            unary(call, |r| ready(subscription(&room, &r))).await
-        }
-        "/google.pubsub.v1.Subscriber/ListSubscriptions" => {
-            unary(call, |r| ready(list_subscriptions(&room, &r))).await
-        }
-        "/google.pubsub.v1.Subscriber/DeleteSubscription" => {
-            unary(call, |r| ready(delete_subscription(&room, &r))).await
-        }
-        path => {
-            let method = path.trim_start_matches("/google.pubsub.v1.").replace('/', ".");
-            Status::unimplemented(format!("{method} is not part of the embedded Pub/Sub"))
-                .into_http()
-        }
+        _ => unserved(&path),
     }
 }
 
-fn publish(room: &Room, request: PublishRequest) -> Result<PublishResponse, Status> {
-    Ok(PublishResponse { message_ids: room.publish(request)? })
+async fn publisher(
+    room: Arc<Room>,
+    method: &str,
+    call: http::Request<Body>,
+) -> http::Response<Body> {
+    match method {
+        "Publish" => unary(call, |r| Arc::clone(&room).publish(r)).await,
+        "CreateTopic" => unary(call, |r| ready(room.state().topics.create_topic(r))).await,
+        "UpdateTopic" => unary(call, |r| ready(room.state().topics.update_topic(r))).await,
+        "GetTopic" => {
+            unary(call, |r: GetTopicRequest| ready(room.state().topics.topic(&r.topic))).await
+        }
+        "ListTopics" => unary(call, |r| ready(Ok(list_topics(&room, &r)))).await,
+        "ListTopicSubscriptions" => {
+            unary(call, |r| ready(list_topic_subscriptions(&room, &r))).await
+        }
+        "DeleteTopic" => {
+            let delete = |r: DeleteTopicRequest| ready(room.state().topics.delete_topic(&r.topic));
+            unary(call, delete).await
+        }
+        _ => unserved(&format!("Publisher.{method}")),
+    }
+}
+
+async fn subscriber(
+    room: Arc<Room>,
+    method: &str,
+    call: http::Request<Body>,
+) -> http::Response<Body> {
+    match method {
+        "StreamingPull" => streaming_pull(room, call).await,
+        "Pull" => unary(call, |r| pull(&room, r)).await,
+        "Acknowledge" => unary(call, |r| ready(acknowledge(&room, &r))).await,
+        "ModifyAckDeadline" => unary(call, |r| ready(modify_ack_deadline(&room, &r))).await,
+        "CreateSubscription" => {
+            unary(call, |r| ready(room.state().topics.create_subscription(r))).await
+        }
+        "UpdateSubscription" => {
+            unary(call, |r| ready(room.state().topics.update_subscription(r))).await
+        }
+        "GetSubscription" => unary(call, |r| ready(subscription(&room, &r))).await,
+        "ListSubscriptions" => unary(call, |r| ready(Ok(list_subscriptions(&room, &r)))).await,
+        "DeleteSubscription" => {
+            let delete =
+                |r: DeleteSubscriptionRequest| ready(room.delete_subscription(&r.subscription));
+            unary(call, delete).await
+        }
+        _ => unserved(&format!("Subscriber.{method}")),
+    }
+}
+
+fn unserved(method: &str) -> http::Response<Body> {
+    Status::unimplemented(format!("{method} is not part of the embedded Pub/Sub")).into_http()
 }
 
 /// All topics of a project: page sizes are not kept.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of every method")]
-fn list_topics(room: &Room, request: &ListTopicsRequest) -> Result<ListTopicsResponse, Status> {
-    let topics = room.topics().list_topics(&request.project);
-    Ok(ListTopicsResponse { topics, next_page_token: String::new() })
+fn list_topics(room: &Room, request: &ListTopicsRequest) -> ListTopicsResponse {
+    let topics = room.state().topics.list_topics(&request.project);
+    ListTopicsResponse { topics, next_page_token: String::new() }
+}
+
+fn list_topic_subscriptions(
+    room: &Room,
+    request: &ListTopicSubscriptionsRequest,
+) -> Result<ListTopicSubscriptionsResponse, Status> {
+    let subscriptions = room.state().topics.subscriptions_of(&request.topic)?;
+    Ok(ListTopicSubscriptionsResponse { subscriptions, next_page_token: String::new() })
 }
 
 async fn pull(room: &Room, request: PullRequest) -> Result<PullResponse, Status> {
@@ -111,71 +139,45 @@ async fn pull(room: &Room, request: PullRequest) -> Result<PullResponse, Status>
     }
     #[expect(deprecated, reason = "tests that must not wait still use it")]
     let wait = if request.return_immediately { Duration::ZERO } else { PULL_WAIT };
-    let received_messages = room.lease(&request.subscription, max, wait).await?;
+    let received_messages = room.pull(&request.subscription, max, wait).await?;
     Ok(PullResponse { received_messages })
 }
 
 fn acknowledge(room: &Room, request: &AcknowledgeRequest) -> Result<(), Status> {
+    some_of(&request.ack_ids)?;
     room.acknowledge(&request.subscription, &request.ack_ids)
 }
 
+fn modify_ack_deadline(room: &Room, request: &ModifyAckDeadlineRequest) -> Result<(), Status> {
+    some_of(&request.ack_ids)?;
+    let deadline = extension(request.ack_deadline_seconds)?;
+    room.modify(&request.subscription, &request.ack_ids, std::iter::repeat(deadline))
+}
+
+fn some_of(ack_ids: &[String]) -> Result<(), Status> {
+    if ack_ids.is_empty() {
+        return Err(Status::invalid_argument("ack_ids must not be empty"));
+    }
+    Ok(())
+}
+
 fn subscription(room: &Room, request: &GetSubscriptionRequest) -> Result<Subscription, Status> {
-    room.topics().subscription(&request.subscription)
+    Ok(room.state().topics.subscribed(&request.subscription)?.settings.clone())
 }
 
 /// All subscriptions of a project: page sizes are not kept.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of every method")]
 fn list_subscriptions(
     room: &Room,
     request: &ListSubscriptionsRequest,
-) -> Result<ListSubscriptionsResponse, Status> {
-    let subscriptions = room.topics().list_subscriptions(&request.project);
-    Ok(ListSubscriptionsResponse { subscriptions, next_page_token: String::new() })
+) -> ListSubscriptionsResponse {
+    let subscriptions = room.state().topics.list_subscriptions(&request.project);
+    ListSubscriptionsResponse { subscriptions, next_page_token: String::new() }
 }
 
-fn delete_subscription(room: &Room, request: &DeleteSubscriptionRequest) -> Result<(), Status> {
-    room.delete_subscription(&request.subscription)
-}
-
-/// Decodes the call's request, answers it and encodes the reply.
-async fn unary<Q, P, F>(
-    call: http::Request<Body>,
-    answer: impl FnMut(Q) -> F,
-) -> http::Response<Body>
-where
-    Q: Message + Default + 'static,
-    P: Message + 'static,
-    F: Future<Output = Result<P, Status>>,
-{
-    Grpc::new(ProstCodec::<P, Q>::default())
-        .max_decoding_message_size(MAX_DECODED_BYTES)
-        .unary(Method(answer), call)
-        .await
-}
-
-/// Lets a closure over plain messages answer a call.
-struct Method<A>(A);
-
-impl<A, Q, P, F> UnaryService<Q> for Method<A>
-where
-    A: FnMut(Q) -> F,
-    F: Future<Output = Result<P, Status>>,
-{
-    type Response = P;
-    type Future = Reply<F>;
-
-    fn call(&mut self, request: Request<Q>) -> Reply<F> {
-        Reply(Box::pin(self.0(request.into_inner())))
-    }
-}
-
-/// A plain message on its way to becoming a response.
-struct Reply<F>(Pin<Box<F>>);
-
-impl<P, F: Future<Output = Result<P, Status>>> Future for Reply<F> {
-    type Output = Result<Response<P>, Status>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(context).map_ok(Response::new)
-    }
+/// There is no one to be refused; of what does not exist nobody has a permission, as with the
+/// service.
+fn test_permissions(room: &Room, request: TestIamPermissionsRequest) -> TestIamPermissionsResponse {
+    let exists = room.state().topics.has(&request.resource);
+    let permissions = if exists { request.permissions } else { Vec::new() };
+    TestIamPermissionsResponse { permissions }
 }

@@ -25,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<admin::Finding>()?;
     module.add_class::<admin::Step>()?;
     module.add_class::<admin::Validation>()?;
+    module.add_class::<emulator::EmulatorStatistics>()?;
     module.add_class::<emulator::PyEmulator>()?;
     module.add_class::<position::StoredPosition>()?;
     module.add_function(wrap_pyfunction!(position::position_show, module)?)?;

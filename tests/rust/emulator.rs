@@ -1,5 +1,10 @@
 //! The embedded Pub/Sub as a client sees it, over gRPC on a loopback port.
 
+#[path = "emulator/admin.rs"]
+mod admin;
+#[path = "emulator/streaming.rs"]
+mod streaming;
+
 use std::time::Duration;
 
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::publisher_client::PublisherClient;

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "tests" / "pubsub_fake"
-BUILDS = ROOT / "target" / "pubsub_fake"
+#: Google's Go client, a program that `tests/python/test_emulator_clients.py` runs.
+EMULATOR_GO = ROOT / "tests" / "emulator_go"
 
 Keep = Literal["all", "attributes", "count"]
 """What is kept of each message.
@@ -278,20 +279,20 @@ class PubSubFake:
             yield response
 
 
-def build() -> Path:
-    """Build the fake, unless these sources were built before, and return the program's path."""
+def build(sources: Path = SOURCES) -> Path:
+    """Build a Go program, unless these sources were built before, and return the program's path."""
     digest = hashlib.sha256()
-    for source in sorted(SOURCES.iterdir()):
+    for source in sorted(sources.iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    program = BUILDS / digest.hexdigest()[:16] / "pubsub_fake"
+    program = ROOT / "target" / sources.name / digest.hexdigest()[:16] / sources.name
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         # Several test processes may build at the same time: each its own, the last one stays.
         with tempfile.TemporaryDirectory(dir=program.parent) as folder:
-            built = Path(folder) / "pubsub_fake"
+            built = Path(folder) / sources.name
             subprocess.run(
                 [_go(), "build", "-trimpath", "-buildvcs=false", "-o", built, "."],
-                cwd=SOURCES,
+                cwd=sources,
                 env={**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
                 check=True,
             )
@@ -322,4 +323,5 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 
 
 if __name__ == "__main__":
-    print(build())  # noqa: T201 -- so that a Makefile can build it ahead of the tests
+    for program in (SOURCES, EMULATOR_GO):
+        print(build(program))  # noqa: T201 -- so that a Makefile can build it ahead of the tests

@@ -10,6 +10,7 @@ import click
 from mongo_gcp_stream import __version__
 from mongo_gcp_stream.cli.check import check
 from mongo_gcp_stream.cli.completions import completions
+from mongo_gcp_stream.cli.emulator import emulator
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
 from mongo_gcp_stream.cli.position import position
 from mongo_gcp_stream.cli.run import run
@@ -93,6 +94,7 @@ cli.add_command(validate)
 cli.add_command(check)
 cli.add_command(setup)
 cli.add_command(completions)
+cli.add_command(emulator)
 
 
 def main() -> None:
