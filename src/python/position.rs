@@ -101,13 +101,12 @@ pub(super) fn position_clear(
 }
 
 /// Loads the configuration and does `work` with it on a runtime of its own.
-#[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 fn run<T: Send>(
     py: Python<'_>,
     config_path: PathBuf,
     work: impl AsyncFnOnce(Config) -> Result<T, Error> + Send,
 ) -> PyResult<T> {
-    let done = py.detach(|| {
+    let done = py.detach(move || {
         let config = config::load(&config_path)?.config;
         logging::start(&config.logging)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
