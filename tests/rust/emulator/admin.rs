@@ -68,8 +68,8 @@ fn second() -> Subscription {
     }
 }
 
-fn dead_letters_to(topic: &str, max_delivery_attempts: i32) -> Option<DeadLetterPolicy> {
-    Some(DeadLetterPolicy { dead_letter_topic: topic.to_owned(), max_delivery_attempts })
+fn dead_letters_to(topic: &str, max_delivery_attempts: i32) -> DeadLetterPolicy {
+    DeadLetterPolicy { dead_letter_topic: topic.to_owned(), max_delivery_attempts }
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_topics_labels_can_be_changed_and_its_name_cannot() {
 #[tokio::test]
 async fn a_subscription_is_completed_as_the_service_does() {
     let mut client = Client::start().await;
-    let policy = dead_letters_to(TOPIC, 0);
+    let policy = Some(dead_letters_to(TOPIC, 0));
     let created =
         client.create(Subscription { dead_letter_policy: policy, ..second() }).await.unwrap();
     assert_eq!(created.ack_deadline_seconds, 10);
@@ -141,11 +141,11 @@ async fn what_a_subscription_cannot_be_is_refused() {
         (Subscription { ack_deadline_seconds: 9, ..second() }, Code::InvalidArgument),
         (short_lived, Code::InvalidArgument),
         (
-            Subscription { dead_letter_policy: dead_letters_to(missing, 5), ..second() },
+            Subscription { dead_letter_policy: Some(dead_letters_to(missing, 5)), ..second() },
             Code::NotFound,
         ),
         (
-            Subscription { dead_letter_policy: dead_letters_to(TOPIC, 4), ..second() },
+            Subscription { dead_letter_policy: Some(dead_letters_to(TOPIC, 4)), ..second() },
             Code::InvalidArgument,
         ),
     ];
@@ -159,7 +159,7 @@ async fn only_what_may_change_is_changed_and_only_what_the_mask_names() {
     let mut client = Client::start().await;
     let wanted = Subscription {
         ack_deadline_seconds: 60,
-        dead_letter_policy: dead_letters_to(TOPIC, 7),
+        dead_letter_policy: Some(dead_letters_to(TOPIC, 7)),
         ..Subscription::default()
     };
     let updated = client.update(wanted.clone(), &["ack_deadline_seconds"]).await.unwrap();
