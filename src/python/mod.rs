@@ -1,7 +1,7 @@
 //! The extension module `mongo_gcp_stream._core`: the only place that knows PyO3, one file a class.
 //!
 //! What crosses the boundary are whole runs and whole batches, never single events. The
-//! documentation that Python sees is in `python/mongo_gcp_stream/_core.pyi`.
+//! documentation that Python sees is in `python/mongo_gcp_stream/_core/`.
 
 mod admin;
 mod emulator;

@@ -105,7 +105,7 @@ def _without_position(stored: dict[str, Any]) -> None:
         (_garbled, "token"),
         (_of_the_future, "backup"),
         (_without_position, "backup"),
-        (_of_another_replica_set, "elsewhere"),
+        (_of_another_replica_set, "position set"),
     ],
 )
 def test_a_changed_checkpoint(
@@ -138,7 +138,7 @@ def test_the_checkpoint_of_another_source(line: Line) -> None:
     line.prepare()
     line.configure(source={"collection": "customers"})
     process = line.catch_up()
-    assert_refused(process, "elsewhere")
+    assert_refused(process, "position set")
     assert f"{line.database}.orders" in process.stderr
     assert f"{line.database}.customers" in process.stderr
 
@@ -164,7 +164,7 @@ def test_a_second_run_on_the_same_position(line: Line) -> None:
         orders.write(1)
         line.pubsub.wait(messages=1)
         second = line.catch_up()
-        assert_refused(second, "other process")
+        assert_refused(second, "stop the other one first")
         assert first.running
 
 

@@ -31,7 +31,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_it_is_typed() -> None:
     package = files("mongo_gcp_stream")
     assert package.joinpath("py.typed").is_file()
-    assert package.joinpath("_core.pyi").is_file()
+    assert package.joinpath("_core", "__init__.pyi").is_file()
 
 
 def test_a_config_error_is_ours_and_built_in() -> None:

@@ -51,18 +51,17 @@ Exit codes:
 def emulator(
     port: int, project: str, topics: tuple[str, ...], subscriptions: tuple[str, ...], max_bytes: int
 ) -> ExitCode:
-    r"""Serve an embedded Pub/Sub on this machine until Ctrl-C.
+    """Serve an embedded Pub/Sub on this machine until Ctrl-C.
 
     \b
     In one terminal:
       mongo-gcp-stream emulator --topic shop-changes --subscription all
-    In another, with what it prints:
+    In another, what it prints, before the program that is to use it:
       export PUBSUB_EMULATOR_HOST=127.0.0.1:8085
-      mongo-gcp-stream run --config config.yaml
 
-    Google's client libraries and this program obey PUBSUB_EMULATOR_HOST. Everything is kept in
-    memory and is gone at the end; a topic without a subscription keeps nothing, as with the
-    service.
+    Google's client libraries and `mongo-gcp-stream run` obey PUBSUB_EMULATOR_HOST. Everything is
+    kept in memory and is gone at the end; a topic without a subscription keeps nothing, as with
+    the service.
     """
     attached = [_attach(subscription, topics) for subscription in subscriptions]
     stops = {signal.SIGINT, signal.SIGTERM}

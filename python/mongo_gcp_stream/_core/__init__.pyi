@@ -1,0 +1,80 @@
+"""The Rust core: everything that moves data.
+
+These stubs are also its documentation; the re-exports in `mongo_gcp_stream` are the public names.
+At run time there is one module, the extension; here it is one file a subject.
+"""
+
+from typing import Literal
+
+from mongo_gcp_stream._core._admin import (
+    EffectiveValue,
+    Finding,
+    Step,
+    Validation,
+    check,
+    setup,
+    validate,
+)
+from mongo_gcp_stream._core._emulator import Emulator, EmulatorStatistics
+from mongo_gcp_stream._core._positions import (
+    StoredPosition,
+    position_clear,
+    position_set,
+    position_show,
+)
+from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
+
+__all__ = [
+    "EffectiveValue",
+    "Emulator",
+    "EmulatorStatistics",
+    "Failure",
+    "Finding",
+    "RunReport",
+    "Runner",
+    "Step",
+    "StoredPosition",
+    "StreamStatistics",
+    "Validation",
+    "__version__",
+    "check",
+    "log_format",
+    "position_clear",
+    "position_set",
+    "position_show",
+    "setup",
+    "to_extended_json",
+    "validate",
+]
+
+__version__: str
+
+def log_format() -> Literal["text", "json"]:
+    """Return the form of this process's log lines.
+
+    It is `logging.format` of the first configuration that a :class:`Runner` was made of; `"text"`
+    before.
+    """
+
+def to_extended_json(bson: bytes, mode: Literal["relaxed", "canonical"] = "relaxed") -> bytes:
+    """Turn one BSON document into MongoDB Extended JSON v2, as UTF-8 without line breaks.
+
+    This is the format of the messages' data. Keys keep their order, duplicates included, and no
+    object is made on the way: it costs one or two microseconds for a kilobyte.
+
+    Args:
+        bson: A document as the server sends it, such as `bson.encode({...})` gives.
+        mode: `relaxed` writes numbers and dates as JSON readers expect them, and loses the
+            difference between int32, int64 and whole doubles; `canonical` keeps every type.
+
+    Raises:
+        ValueError: `bson` is not a valid document (the text names the field, never a value), or
+            `mode` is neither of the two.
+
+    Example:
+        >>> import bson
+        >>> to_extended_json(bson.encode({"n": 1}))
+        b'{"n":1}'
+        >>> to_extended_json(bson.encode({"n": 1}), "canonical")
+        b'{"n":{"$numberInt":"1"}}'
+    """
