@@ -97,7 +97,7 @@ pub struct BatchConfig {
     /// Default: `250ms`.
     pub max_delay_catching_up: Millis,
     /// Bytes that may wait for fuller requests; above it, the messages that wait longest are sent
-    /// before their time. A bare number is in bytes. Default: `12MB`.
+    /// before their time. A bare number is in bytes. Default: `8MB`.
     pub max_held: ByteSize,
     /// Deadline of one attempt of a request. A bare number is in milliseconds. Default: `1m`.
     pub request_timeout: Millis,
@@ -110,7 +110,7 @@ impl Default for BatchConfig {
             max_bytes: ByteSize::from_bytes(9_500_000),
             max_delay: Millis::from_millis(5),
             max_delay_catching_up: Millis::from_millis(250),
-            max_held: ByteSize::from_bytes(12_000_000),
+            max_held: ByteSize::from_bytes(8_000_000),
             request_timeout: Millis::from_millis(60_000),
         }
     }

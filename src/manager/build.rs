@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::connection::MongoConnection;
 use super::{Stream, connection_path, source_path};
@@ -24,6 +27,9 @@ pub(super) type Line = Pipeline<Prefetch<ChangeStream>, PubSubSink>;
 
 /// Receipts that may wait for the ledger; each stands for a whole request.
 const RECEIPTS: usize = 64;
+
+/// How long closing the connections may take.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// Builds the lines of one configuration, sharing a client for each MongoDB connection and one
 /// connection to Pub/Sub.
@@ -107,6 +113,15 @@ impl Builder {
     /// process takes it over in between, and what is in memory stays.
     pub async fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
         self.stores.open(stream).await
+    }
+
+    /// Closes the connections, in a second at the most: what has not ended by then ends with the
+    /// runtime.
+    pub async fn close(&self) {
+        let closing = join_all(self.connections.values().map(MongoConnection::close));
+        if timeout(CLOSING, closing).await.is_err() {
+            tracing::debug!("a connection to MongoDB was left open");
+        }
     }
 
     /// One client a connection.

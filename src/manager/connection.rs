@@ -61,6 +61,17 @@ impl MongoConnection {
         Ok(client.clone())
     }
 
+    /// Ends what the driver does in the background, cursors on the server included: where the
+    /// runtime ends under it instead, it panics.
+    pub async fn close(&self) {
+        if let Some(oplog) = self.oplog.get() {
+            oplog.abort();
+        }
+        if let Some(client) = self.client.get() {
+            client.clone().shutdown().await;
+        }
+    }
+
     async fn build(&self) -> Result<Client, Error> {
         let streams = u32::try_from(self.statistics.len()).unwrap_or(u32::MAX);
         let client =

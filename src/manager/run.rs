@@ -38,8 +38,10 @@ impl Manager {
         let signals = signals::drain_on_signal(stop.clone());
         match Builder::new(&self.config, &self.streams) {
             Ok(builder) => {
-                let running = self.start(&Arc::new(builder), options, &stop);
+                let builder = Arc::new(builder);
+                let running = self.start(&builder, options, &stop);
                 self.follow(running, options.timeout, &stop, &mut report).await;
+                builder.close().await;
             }
             Err(error) => report.failed(String::new(), &error),
         }
