@@ -9,17 +9,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointStore, Committer, Identity, Tracker};
-use crate::error::{CheckpointError, CheckpointErrorKind, Error};
+use crate::error::Error;
 use crate::event::{Position, Receipt};
 use crate::flow::{Budget, Ledger};
 use crate::sink::Sink;
 use crate::source::{CaughtUp, Source, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
-
-/// How long storing the last position may take, at least: where the flush has used up the drain's
-/// time, the position that was reached is still worth a moment.
-const LAST_STORE: Duration = Duration::from_secs(1);
 
 /// The parts of one stream's line.
 pub struct Pipeline<S, K> {
@@ -105,9 +101,7 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
             failure = ledger.receive(&mut self.receipts) => { ended = ended.and(Err(failure)); true }
         };
         ledger.settle(&mut self.receipts);
-        let last_store = deadline.max(Instant::now() + LAST_STORE);
-        let stored = timeout_at(last_store, committer.finish(ledger.committable())).await;
-        let stored = stored.unwrap_or_else(|_| Err(not_stored(options.drain_timeout)));
+        let stored = committer.finish(ledger.committable(), deadline).await;
         let ended = if drained { ended } else { ended.map(|_| Ended::DrainTimedOut) };
         ended.and_then(|ended| stored.map(|()| ended).map_err(Error::from))
     }
@@ -123,15 +117,6 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         let checkpoint = Checkpoint::new(self.identity.clone(), taken.epoch, 0, opening.clone());
         self.store.store(&checkpoint).await?;
         Ok(Begun { opening, epoch: taken.epoch, operation_time: cluster.operation_time })
-    }
-}
-
-fn not_stored(drain_timeout: Duration) -> CheckpointError {
-    CheckpointError {
-        kind: CheckpointErrorKind::Unreachable,
-        message: format!(
-            "the last position was not stored within the {drain_timeout:?} of a drain"
-        ),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tracing::{info, warn};
 
 use super::{Checkpoint, CheckpointStore, Committable, Identity};
@@ -12,6 +12,10 @@ use crate::error::{CheckpointError, CheckpointErrorKind};
 
 #[cfg(test)]
 mod tests;
+
+/// How long storing the last position may take, at least: where the flush has used up the drain's
+/// time, the position that was reached is still worth a moment.
+const LAST_STORE: Duration = Duration::from_secs(1);
 
 /// How often a position is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,18 +91,23 @@ impl Committer {
         }
     }
 
-    /// Stores the last position, if it is not stored yet.
+    /// Stores the last position, if it is not stored yet, by `deadline` or within [`LAST_STORE`].
     ///
     /// # Errors
-    /// Those of the store, `Unreachable` too: there is no next time.
+    /// Those of the store, `Unreachable` too, also when it does not answer: there is no next time.
     pub async fn finish(
         &mut self,
         committable: Option<Committable>,
+        deadline: Instant,
     ) -> Result<(), CheckpointError> {
-        match self.moved(committable) {
-            Some(next) => self.commit(next).await,
-            None => Ok(()),
-        }
+        let Some(next) = self.moved(committable) else { return Ok(()) };
+        let deadline = deadline.max(Instant::now() + LAST_STORE);
+        timeout_at(deadline, self.commit(next)).await.unwrap_or_else(|_| {
+            Err(CheckpointError {
+                kind: CheckpointErrorKind::Unreachable,
+                message: "the last position was not stored before the drain's time was over".into(),
+            })
+        })
     }
 
     fn moved(&self, committable: Option<Committable>) -> Option<Committable> {

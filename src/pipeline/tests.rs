@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::*;
 use crate::checkpoint::{MemoryStore, Stored};
-use crate::error::{PublishError, PublishErrorKind, SourceError};
+use crate::error::{
+    CheckpointError, CheckpointErrorKind, PublishError, PublishErrorKind, SourceError,
+};
 use crate::event::{Batch, Message, StreamId};
 use crate::source::Cluster;
 

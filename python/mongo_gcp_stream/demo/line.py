@@ -63,7 +63,9 @@ class Line:
         while not any(s.active for s in self._runner.statistics().values()):
             if self.ended or time.monotonic() > deadline:
                 failures = "; ".join(failure.message for failure in self.failures)
-                raise MongoGcpStreamError(f"the stream did not open: {failures or 'no answer'}")
+                hint = " ".join(failure.hint for failure in self.failures)
+                message = f"the stream did not open: {failures or 'no answer'}"
+                raise MongoGcpStreamError(message, hint=hint)
             time.sleep(0.02)
 
     @property

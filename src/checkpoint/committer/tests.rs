@@ -77,7 +77,7 @@ async fn start() -> Running {
             let committable = || tracker.lock().unwrap().committable();
             tokio::select! {
                 error = committer.run(committable) => Err(error),
-                _ = stopped => committer.finish(committable()).await,
+                _ = stopped => committer.finish(committable(), Instant::now()).await,
             }
         }
     });
