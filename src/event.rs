@@ -1,5 +1,10 @@
 //! What travels along the line: batches of changes on the way in, messages on the way out.
 
+mod change;
+pub(crate) mod elements;
+
+pub use change::{ChangeEvent, EventId, Image};
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -151,11 +156,22 @@ pub enum Lane {
     Barrier,
 }
 
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// A topic, `projects/…/topics/…`. The messages of one topic share the text.
+    Topic(Arc<str>),
+    /// Where dead letters go, as `dead_letter` says.
+    DeadLetter,
+}
+
 /// A message on its way to Pub/Sub, encoded once.
 #[derive(Clone)]
 pub struct Message {
     /// The number that the change got when it was read; its receipt carries it back.
     pub sequence: u64,
+    /// Where it goes.
+    pub to: Destination,
     /// How it is ordered.
     pub lane: Lane,
     /// The `google.pubsub.v1.PubsubMessage` in protobuf: data, attributes and ordering key.
@@ -167,6 +183,7 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("sequence", &self.sequence)
+            .field("to", &self.to)
             .field("lane", &self.lane)
             .field("bytes", &self.body.len())
             .finish()

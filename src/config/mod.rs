@@ -43,7 +43,7 @@ pub use gcp::GcpConfig;
 pub use load::{Environment, Loaded, from_value, from_yaml, load};
 pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
 pub use namespaces::{NamePattern, NamespaceFilter};
-pub use pubsub::{Attribute, BatchConfig, JsonMode, Ordering, PubSubConfig, TopicConfig};
+pub use pubsub::{Attribute, BatchConfig, Envelope, JsonMode, Ordering, PubSubConfig, TopicConfig};
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,
 };

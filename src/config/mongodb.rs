@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compressor, FullDocument, FullDocumentBeforeChange, Millis, NamespaceFilter, Operation,
-    ReadPreference, Secret,
+    Compressor, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
+    NamespaceFilter, Operation, ReadPreference, Secret,
 };
 
 /// What to read.
@@ -53,6 +53,12 @@ pub struct SourceConfig {
     /// Key below `pubsub.topics` of the topic that the events go to. Default: `default`.
     #[serde(default = "default_topic")]
     pub topic: String,
+    /// What the data of a message is, where the topic does not say so. Default: that of `pubsub`.
+    #[schemars(example = &"change_event")]
+    pub envelope: Option<Envelope>,
+    /// How values are written in JSON, where the topic does not say so. Default: that of `pubsub`.
+    #[schemars(example = &"relaxed")]
+    pub json_mode: Option<JsonMode>,
     /// Largest number of events in a server reply. Default: `1000`.
     #[serde(default = "default_batch_size")]
     #[schemars(range(min = 1, max = 2_147_483_647))]

@@ -37,7 +37,12 @@ pub struct PubSubConfig {
     /// Attributes that are sent; they are billed like data. Default: all of them.
     #[serde(default = "Attribute::all")]
     pub attributes: Vec<Attribute>,
-    /// Extended JSON v2 variant of the message data. Default: `relaxed`.
+    /// What the data of a message is, where neither the topic nor the source says so.
+    /// Default: `change_event`.
+    #[serde(default)]
+    pub envelope: Envelope,
+    /// How values are written in JSON, where neither the topic nor the source says so.
+    /// Default: `relaxed`.
     #[serde(default)]
     pub json_mode: JsonMode,
 }
@@ -60,6 +65,12 @@ pub struct TopicConfig {
     /// What the topic is for, for people. Default: none.
     #[schemars(example = &"Changes of the shop")]
     pub description: Option<String>,
+    /// What the data of a message is. Default: that of the source.
+    #[schemars(example = &"change_event")]
+    pub envelope: Option<Envelope>,
+    /// How values are written in JSON. Default: that of the source.
+    #[schemars(example = &"relaxed")]
+    pub json_mode: Option<JsonMode>,
     /// Subscriptions of the topic by their name, without `projects/…/subscriptions/`: those that
     /// `setup` creates and `check` looks at. Default: none.
     #[serde(default)]
@@ -152,13 +163,22 @@ impl Attribute {
     }
 }
 
-/// Extended JSON v2 variant.
+/// What the data of a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Envelope {
+    /// The change event as the server sends it.
+    #[default]
+    ChangeEvent,
+}
+
+/// How values are written in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JsonMode {
-    /// Numbers and dates as JSON readers expect them; types may be lost.
+    /// Extended JSON v2, relaxed: numbers and dates as JSON readers expect them; types may be lost.
     #[default]
     Relaxed,
-    /// Every type kept.
+    /// Extended JSON v2, canonical: every type kept.
     Canonical,
 }

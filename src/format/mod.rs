@@ -1,3 +1,23 @@
 //! How a change event becomes the bytes of a message.
 
+mod attributes;
+mod envelope;
 pub mod json;
+mod message;
+
+pub(crate) use attributes::AttributeWriter;
+pub(crate) use envelope::{Envelope, Written};
+pub(crate) use message::MessageWriter;
+
+use crate::event::{ChangeEvent, EventId};
+
+/// A change event on its way out: what is in `change` may be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    /// The event, protected and enriched.
+    pub change: ChangeEvent<'a>,
+    /// Its id, told from the event as it was read.
+    pub event_id: &'a EventId,
+    /// The event as it was read. Nothing of it is sent; what is derived from its token may be.
+    pub read: &'a ChangeEvent<'a>,
+}

@@ -11,19 +11,17 @@ use tokio::time::timeout;
 use super::connection::MongoConnection;
 use super::{Stream, connection_path, source_path};
 use crate::checkpoint::{CheckpointStore, Identity, Intervals, Stores};
-use crate::config::{
-    CheckpointConfig, Config, FlowConfig, PubSubConfig, RunSections, StreamConfig,
-};
-use crate::error::{ConfigError, Error};
+use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamConfig};
+use crate::error::Error;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
-use crate::sink::{Connection, PubSubSink};
+use crate::sink::{Connection, Publishing, Topics};
 use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
 
 /// The line of one source.
-pub(super) type Line = Pipeline<Prefetch<ChangeStream>, PubSubSink>;
+pub(super) type Line = Pipeline<Prefetch<ChangeStream>, Topics>;
 
 /// Receipts that may wait for the ledger; each stands for a whole request.
 const RECEIPTS: usize = 64;
@@ -34,10 +32,9 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Builds the lines of one configuration, sharing a client for each MongoDB connection and one
 /// connection to Pub/Sub.
 pub(super) struct Builder {
+    config: Config,
     pubsub: PubSubConfig,
     checkpoint: CheckpointConfig,
-    flow: FlowConfig,
-    project: String,
     publisher: Connection,
     connections: HashMap<Arc<str>, MongoConnection>,
     streams: usize,
@@ -58,10 +55,9 @@ impl Builder {
             connection.add(Arc::clone(statistics));
         }
         Ok(Self {
+            config: config.clone(),
             pubsub: pubsub.clone(),
             checkpoint: checkpoint.clone(),
-            flow: config.flow.clone(),
-            project: gcp.project_id.clone(),
             publisher: Connection::open(gcp, pubsub)?,
             connections,
             streams: streams.len(),
@@ -92,19 +88,18 @@ impl Builder {
             source: Prefetch::new(source),
             start: StartAt::from_config(&stream.source.startup)
                 .map_err(|error| error.below(&source_path(&stream.id)))?,
-            transform: Transform::compile(&stream.id, &self.pubsub)?,
-            sink: PubSubSink::start(
-                &self.publisher,
-                self.topic(stream)?,
-                &self.pubsub,
-                self.backoff.clone(),
-                sender,
-                Arc::clone(statistics),
-            ),
+            transform: Transform::compile(&self.config, stream)?,
+            sink: Topics::new(Publishing {
+                connection: self.publisher.clone(),
+                pubsub: self.pubsub.clone(),
+                backoff: self.backoff.clone(),
+                receipts: sender,
+                statistics: Arc::clone(statistics),
+            }),
             receipts,
             store,
             intervals: Intervals::from(&self.checkpoint),
-            budget: Budget::of_one(&self.flow, self.streams),
+            budget: Budget::of_one(&self.config.flow, self.streams),
             statistics: Arc::clone(statistics),
         })
     }
@@ -130,14 +125,5 @@ impl Builder {
             Some(connection) => connection.client().await,
             None => Err(Error::Internal(format!("no connection for stream {}", stream.id))),
         }
-    }
-
-    fn topic(&self, stream: &StreamConfig) -> Result<String, ConfigError> {
-        let key = &stream.source.topic;
-        let topic = self.pubsub.topics.get(key).ok_or_else(|| ConfigError {
-            path: format!("pubsub.topics.{key}"),
-            message: "no such topic".into(),
-        })?;
-        Ok(format!("projects/{}/topics/{}", self.project, topic.name))
     }
 }

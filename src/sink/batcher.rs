@@ -169,10 +169,15 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::event::Lane;
+    use crate::event::{Destination, Lane};
 
     fn message(sequence: u64, len: usize) -> Message {
-        Message { sequence, lane: Lane::Key(1), body: Bytes::from(vec![0; len]) }
+        Message {
+            sequence,
+            to: Destination::DeadLetter,
+            lane: Lane::Key(1),
+            body: Bytes::from(vec![0; len]),
+        }
     }
 
     fn batch(cut: Cut) -> Batch {

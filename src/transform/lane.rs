@@ -4,11 +4,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::config::Ordering;
 use crate::error::ConfigError;
-use crate::event::{Lane, StreamId};
+use crate::event::elements::Elements;
+use crate::event::{ChangeEvent, Lane, StreamId};
 use crate::limits::MAX_ORDERING_KEY;
-
-use super::decode::ChangeEvent;
-use super::elements::Elements;
 
 /// Name of the pinned hash, stored in checkpoints: another hash would send the next change of a
 /// document down another lane than the one before it.

@@ -1,89 +1,145 @@
-//! From a raw change event to a message: pure, synchronous, no clock, no I/O.
+//! From a raw change event to messages: pure, synchronous, no clock, no I/O.
 
-mod attributes;
-mod decode;
-mod elements;
 mod lane;
 mod memory;
-mod wire;
+mod outlet;
 
 pub use lane::HASH_NAME;
 
 use bytes::Bytes;
 
-use crate::config::{JsonMode, PubSubConfig};
+use crate::config::{Config, StreamConfig};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
-use crate::event::{Batch, Lane, Message, StreamId};
-use crate::format::json;
+use crate::event::{Batch, ChangeEvent, Lane, Message};
+use crate::format::{MessageWriter, Record, Written};
 
-use attributes::AttributeWriter;
-use decode::ChangeEvent;
 use lane::LaneChoice;
 use memory::LaneMemory;
-use wire::MessageWriter;
+use outlet::Outlet;
 
 /// What turns the events of one stream into messages: compiled once, applied to each event.
 #[derive(Debug)]
 pub struct Transform {
-    json_mode: JsonMode,
-    attributes: AttributeWriter,
     lanes: LaneChoice,
+    outlets: Vec<Outlet>,
+}
+
+/// What is the same for all events of a server reply: made once for each, so that the same event
+/// and context give the same bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+impl Context {
+    /// That of a reply which has just come.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { now_ms: jiff::Timestamp::now().as_millisecond() }
+    }
+}
+
+/// What became of the events of a batch.
+#[derive(Debug, Default)]
+pub struct Transformed {
+    /// The messages, in stream order.
+    pub messages: Vec<Message>,
+    /// Events that make more than one message, by their number, and how many.
+    pub copies: Vec<(u64, u32)>,
+    /// Events that make no message, on purpose.
+    pub skipped: Vec<u64>,
+    /// Why the event after all of these cannot be turned into a message.
+    pub refused: Option<RecordError>,
 }
 
 impl Transform {
     /// Compiles the transform of `stream`.
     ///
     /// # Errors
-    /// An attribute or ordering key that would break Pub/Sub's limits on every message.
-    pub fn compile(stream: &StreamId, pubsub: &PubSubConfig) -> Result<Self, ConfigError> {
+    /// What cannot work for any event, such as an attribute or ordering key that breaks Pub/Sub's
+    /// limits, and what `run` needs and is missing.
+    pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Self, ConfigError> {
+        let pubsub = config.require_run()?.pubsub;
         Ok(Self {
-            json_mode: pubsub.json_mode,
-            attributes: AttributeWriter::compile(stream, &pubsub.attributes)?,
-            lanes: LaneChoice::compile(stream, pubsub.ordering, pubsub.lanes)?,
+            lanes: LaneChoice::compile(&stream.id, pubsub.ordering, pubsub.lanes)?,
+            outlets: vec![Outlet::compile(config, stream, &stream.source.topic)?],
         })
     }
 
     /// The messages for the events of `batch`, numbered from `first`; stops before the first event
-    /// that cannot be turned into a message and returns why.
+    /// that cannot be turned into a message and tells why.
     #[must_use]
-    pub fn apply_batch(&self, first: u64, batch: &Batch) -> (Vec<Message>, Option<RecordError>) {
-        let mut messages = Vec::with_capacity(batch.len());
+    pub fn apply_batch(&self, first: u64, batch: &Batch, context: &Context) -> Transformed {
+        let mut done = Transformed {
+            messages: Vec::with_capacity(batch.len() * self.outlets.len()),
+            ..Transformed::default()
+        };
         let mut writer = MessageWriter::with_capacity(batch.bytes() / batch.len().max(1));
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
-            match self.write(event, &mut writer) {
-                Ok(lane) => {
-                    let body = memory.keep(lane, writer.message());
-                    messages.push(Message { sequence, lane, body });
-                }
-                Err(refused) => return (messages, Some(refused)),
+            let before = done.messages.len();
+            let written = self.write(event, context, &mut writer, |lane, outlet, message| {
+                let (to, body) = (outlet.to.clone(), memory.keep(lane, message));
+                done.messages.push(Message { sequence, to, lane, body });
+            });
+            if let Err(refused) = written {
+                done.messages.truncate(before);
+                done.refused = Some(refused);
+                break;
+            }
+            match done.messages.len() - before {
+                0 => done.skipped.push(sequence),
+                1 => {}
+                several => done.copies.push((sequence, u32::try_from(several).unwrap_or(u32::MAX))),
             }
         }
-        (messages, None)
+        done
     }
 
-    /// The message for one change event: `event` is its raw BSON, `sequence` the number that its
-    /// receipt will carry. The same event gives the same bytes, on every machine.
+    /// The messages for one change event: `event` is its raw BSON, `sequence` the number that the
+    /// receipts will carry. The same event and context give the same bytes, on every machine.
     ///
     /// # Errors
     /// A [`RecordError`] that names the rule and the event's id, never a value.
-    pub fn apply(&self, sequence: u64, event: &[u8]) -> Result<Message, RecordError> {
+    pub fn apply(
+        &self,
+        sequence: u64,
+        event: &[u8],
+        context: &Context,
+    ) -> Result<Vec<Message>, RecordError> {
+        let mut messages = Vec::new();
         let mut writer = MessageWriter::with_capacity(event.len());
-        let lane = self.write(event, &mut writer)?;
-        Ok(Message { sequence, lane, body: Bytes::copy_from_slice(writer.message()) })
+        self.write(event, context, &mut writer, |lane, outlet, message| {
+            let (to, body) = (outlet.to.clone(), Bytes::copy_from_slice(message));
+            messages.push(Message { sequence, to, lane, body });
+        })?;
+        Ok(messages)
     }
 
-    /// Writes the message for `event` and tells its lane.
-    fn write(&self, event: &[u8], message: &mut MessageWriter) -> Result<Lane, RecordError> {
-        let change = ChangeEvent::decode(event)?;
-        let lane = self.lanes.of(&change).map_err(|message| change.refuse(message))?;
-        message.begin();
-        message.data(|out| json::write_document(event, self.json_mode, out)).map_err(|error| {
-            RecordError { kind: RecordErrorKind::Decode, ..change.refuse(error.to_string()) }
-        })?;
-        self.attributes.write(&change, message).map_err(|message| change.refuse(message))?;
-        self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
-        Ok(lane)
+    /// Writes the messages for `event` one after the other, and hands each to `keep`.
+    fn write(
+        &self,
+        event: &[u8],
+        _context: &Context,
+        message: &mut MessageWriter,
+        mut keep: impl FnMut(Lane, &Outlet, &[u8]),
+    ) -> Result<(), RecordError> {
+        let read = ChangeEvent::decode(event)?;
+        let refuse = |message| read.refuse(RecordErrorKind::Format, message);
+        let lane = self.lanes.of(&read).map_err(refuse)?;
+        let record = Record { change: read, event_id: &read.event_id(), read: &read };
+        for outlet in &self.outlets {
+            message.begin();
+            let written = outlet.envelope.write(&record, message);
+            if written.map_err(|(kind, text)| read.refuse(kind, text))? == Written::Nothing {
+                continue;
+            }
+            outlet.attributes.write(&record, message).map_err(refuse)?;
+            self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
+            keep(lane, outlet, message.message());
+        }
+        Ok(())
     }
 }
 

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::*;
 use crate::error::PublishErrorKind;
+use crate::event::Destination;
 use crate::sink::codes::Fate;
 
 mod properties;
 mod refusal;
 
 fn message(sequence: u64, lane: Order) -> Message {
-    Message { sequence, lane, body: Bytes::from_static(&[0; 8]) }
+    Message { sequence, to: Destination::DeadLetter, lane, body: Bytes::from_static(&[0; 8]) }
 }
 
 /// Bytes that [`message`] takes in a request.

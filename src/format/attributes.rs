@@ -2,15 +2,14 @@
 
 use crate::config::Attribute;
 use crate::error::ConfigError;
-use crate::event::StreamId;
+use crate::event::{ChangeEvent, StreamId};
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 
-use super::decode::ChangeEvent;
-use super::wire::MessageWriter;
+use super::{MessageWriter, Record};
 
 /// Writes the configured attributes of one stream.
 #[derive(Debug)]
-pub(super) struct AttributeWriter {
+pub(crate) struct AttributeWriter {
     attributes: Vec<Attribute>,
     connection_id: String,
     source_name: String,
@@ -37,10 +36,13 @@ impl AttributeWriter {
     }
 
     /// Writes the attributes of one event; what the event does not have is left out.
-    pub fn write(&self, change: &ChangeEvent<'_>, out: &mut MessageWriter) -> Result<(), String> {
+    pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<(), String> {
+        let change = &record.change;
         for attribute in &self.attributes {
             match attribute {
-                Attribute::EventId => out.attribute("event_id", &[&change.event_id()]),
+                Attribute::EventId => {
+                    out.attribute("event_id", &[record.event_id.as_bytes()]);
+                }
                 Attribute::Operation => {
                     if let Some(operation) = change.operation {
                         out.attribute("operation", &[checked("operation", operation)?]);

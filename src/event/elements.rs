@@ -2,18 +2,24 @@
 //! value is checked, for a fraction of what reading the values takes.
 
 /// BSON's type of a string.
-pub(super) const STRING: u8 = 0x02;
+pub(crate) const STRING: u8 = 0x02;
 /// BSON's type of an embedded document.
-pub(super) const DOCUMENT: u8 = 0x03;
+pub(crate) const DOCUMENT: u8 = 0x03;
+/// BSON's type of an array.
+pub(crate) const ARRAY: u8 = 0x04;
+/// BSON's type of a date.
+pub(crate) const DATE: u8 = 0x09;
+/// BSON's type of null.
+pub(crate) const NULL: u8 = 0x0a;
 /// BSON's type of a timestamp.
-pub(super) const TIMESTAMP: u8 = 0x11;
+pub(crate) const TIMESTAMP: u8 = 0x11;
 
 /// Bytes of a length in front of a document or a string.
 const LENGTH: usize = size_of::<i32>();
 
 /// One element.
 #[derive(Clone, Copy)]
-pub(super) struct Element<'a> {
+pub(crate) struct Element<'a> {
     /// BSON's type of the value.
     pub kind: u8,
     /// The name, without the zero byte after it.
@@ -45,7 +51,7 @@ impl<'a> Element<'a> {
 
 /// Goes over the elements of a document; an item is `None`, and the last, where the bytes are
 /// no element.
-pub(super) struct Elements<'a> {
+pub(crate) struct Elements<'a> {
     rest: &'a [u8],
 }
 
@@ -95,14 +101,14 @@ impl<'a> Iterator for Elements<'a> {
 /// It may be more than there are.
 fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
     Some(match kind {
-        0x06 | 0x0a | 0x7f | 0xff => 0,
+        0x06 | NULL | 0x7f | 0xff => 0,
         0x08 => 1,
         0x10 => 4,
-        0x01 | 0x09 | TIMESTAMP | 0x12 => 8,
+        0x01 | DATE | TIMESTAMP | 0x12 => 8,
         0x07 => 12,
         0x13 => 16,
         STRING | 0x0d | 0x0e => LENGTH + length(value)?,
-        DOCUMENT | 0x04 | 0x0f => length(value)?,
+        DOCUMENT | ARRAY | 0x0f => length(value)?,
         0x05 => LENGTH + 1 + length(value)?,
         0x0c => LENGTH + length(value)? + 12,
         0x0b => {

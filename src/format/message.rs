@@ -20,7 +20,7 @@ const GAP: usize = 6;
 const USUAL_OVERHEAD: usize = 320;
 
 /// Writes messages one after the other: data first, then attributes, then the ordering key.
-pub(super) struct MessageWriter {
+pub(crate) struct MessageWriter {
     buffer: Vec<u8>,
     start: usize,
 }

@@ -1,0 +1,49 @@
+//! The envelopes: what the data of a message is.
+//!
+//! An envelope is a file of its own beside this one, and an arm here.
+
+use super::{MessageWriter, Record, json};
+use crate::config::{self, JsonMode};
+use crate::error::RecordErrorKind;
+
+/// One envelope, compiled.
+#[derive(Debug)]
+pub(crate) enum Envelope {
+    /// The change event as the server sends it.
+    ChangeEvent(JsonMode),
+}
+
+/// What an envelope made of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The data of a message, and the attributes that belong to the envelope.
+    Message,
+    /// Nothing: the envelope has no form for this event.
+    Nothing,
+}
+
+/// Why an envelope cannot be written: what kind of trouble, and what and where, without a value.
+pub(crate) type Refusal = (RecordErrorKind, String);
+
+impl Envelope {
+    /// Compiles `envelope` for one outlet of a stream.
+    pub fn compile(envelope: config::Envelope, json_mode: JsonMode) -> Self {
+        match envelope {
+            config::Envelope::ChangeEvent => Self::ChangeEvent(json_mode),
+        }
+    }
+
+    /// Writes the data of a message, then the envelope's own attributes.
+    pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
+        match self {
+            Self::ChangeEvent(mode) => write_json(record.change.bson, *mode, out)?,
+        }
+        Ok(Written::Message)
+    }
+}
+
+/// `bson` as JSON, the whole data of the message.
+fn write_json(bson: &[u8], mode: JsonMode, out: &mut MessageWriter) -> Result<(), Refusal> {
+    out.data(|data| json::write_document(bson, mode, data))
+        .map_err(|error| (RecordErrorKind::Decode, error.to_string()))
+}
