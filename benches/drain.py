@@ -20,6 +20,7 @@ from pymongo import MongoClient
 from readers import Loop, Ours, Tuning
 from report import Delayed, Report, machine, write_between
 from scene import ROOT, Scene, scene
+from yardstick import yardstick
 
 if TYPE_CHECKING:
     from backlog import Backlog
@@ -59,6 +60,8 @@ def _compare(place: Scene, events: Backlog, report: Report, rounds: int) -> None
         what = f"round {number + 1}"
         ours = _drain(place, Ours(), events, what)
         report.rounds.append((ours, _drain(place, Loop(), events, what)))
+    report.yardstick_us = yardstick(place, events, timeout=_timeout(events))
+    _say(f"counting with pymongo's watch alone: {report.yardstick_us:.1f} µs/event")
 
 
 def _delay(place: Scene, events: Backlog, report: Report) -> None:
@@ -73,14 +76,17 @@ def _delay(place: Scene, events: Backlog, report: Report) -> None:
 def _drain(
     place: Scene, reader: Ours | Loop, events: Backlog, what: str, delay_ms: int = 0
 ) -> Drain:
-    timeout = 60 + len(events.documents) * _SECONDS_PER_EVENT
-    drained = drain(place, reader, events, timeout=timeout, delay_ms=delay_ms)
+    drained = drain(place, reader, events, timeout=_timeout(events), delay_ms=delay_ms)
     _say(
         f"{what}: {drained.reader} {drained.cpu_us_per_event:.2f} µs/event, "
         f"{drained.events_per_second:,.0f} events/s, {drained.peak_rss_mb:.0f} MB, "
         f"{drained.messages_per_request:.0f} messages/request"
     )
     return drained
+
+
+def _timeout(events: Backlog) -> float:
+    return 60 + len(events.documents) * _SECONDS_PER_EVENT
 
 
 def _say(text: str) -> None:

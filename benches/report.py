@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from drained import Drain
     from latency import Latency
 
+#: CPU an event of the yardstick on the machine and day of the floors in `docs/performance.md`.
+FLOORS_YARDSTICK_US = 25.0
+
 BEGIN = "<!-- bench: begin -->"
 END = "<!-- bench: end -->"
 
@@ -40,6 +43,8 @@ class Report:
     machine: dict[str, str]
     rounds: list[tuple[Drain, Drain]] = field(default_factory=list)
     """Ours and the loop, taking turns."""
+    yardstick_us: float | None = None
+    """CPU an event of counting the backlog with pymongo, on this machine and in this hour."""
     delayed: list[Delayed] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
 
@@ -52,6 +57,8 @@ class Report:
         parts = [_machine(self.machine)]
         if self.rounds:
             parts.append(_rounds(self.rounds))
+        if self.yardstick_us:
+            parts.append(_yardstick(self.yardstick_us, self.rounds))
         if self.delayed:
             parts.append(_delayed(self.delayed, [ours for ours, _ in self.rounds]))
         if self.latencies:
@@ -103,6 +110,16 @@ def _rounds(rounds: Sequence[tuple[Drain, Drain]]) -> str:
         f"The loop takes {ratio:.1f} times the CPU an event. In every drain of ours nothing was "
         "lost, nothing came twice, each document's events came in order, and no request had two "
         "ordering keys; the loop promises no order."
+    )
+
+
+def _yardstick(yardstick_us: float, rounds: Sequence[tuple[Drain, Drain]]) -> str:
+    ours = median(ours.cpu_us_per_event for ours, _ in rounds)
+    return (
+        f"Counting the same events with pymongo's `watch` alone, in the same hour, took "
+        f"{yardstick_us:.1f} µs an event; it took {FLOORS_YARDSTICK_US:g} where the floors below "
+        f"were measured. By that yardstick our {ours:.1f} µs are "
+        f"{ours / yardstick_us * FLOORS_YARDSTICK_US:.1f} µs there."
     )
 
 
