@@ -86,6 +86,8 @@ pub struct SourceError {
 pub enum RecordErrorKind {
     /// It is not valid BSON, or not a change event.
     Decode,
+    /// It cannot be protected or enriched with certainty.
+    Protect,
     /// It cannot be expressed as a message (too many or too large attributes, for example).
     Format,
 }

@@ -72,6 +72,9 @@ pub fn hint(error: &Error) -> &'static str {
             RecordErrorKind::Decode => {
                 "The server sent something this version cannot read: please report it with the error text."
             }
+            RecordErrorKind::Protect => {
+                "Nothing of the event was sent: set what the text names in `protection`, or see `docs/guide/protection.md` for what an event must look like to be protected."
+            }
             RecordErrorKind::Format => "Send fewer or shorter attributes: see `pubsub.attributes`.",
         },
         Error::Publish(error) => publish_hint(error.kind),

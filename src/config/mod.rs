@@ -8,10 +8,12 @@
 mod capture;
 mod checkpoint;
 mod endpoint;
+mod enrich;
 mod flow;
 mod gcp;
 mod mongodb;
 mod namespaces;
+mod protect;
 mod pubsub;
 mod running;
 mod subscriptions;
@@ -23,6 +25,7 @@ mod check;
 mod dotenv;
 mod effective;
 mod expand;
+pub(crate) mod field_path;
 mod later;
 mod load;
 mod masked_uri;
@@ -38,11 +41,15 @@ pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation,
 pub use checkpoint::{CheckpointConfig, StoreKind};
 pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};
 pub use endpoint::Endpoint;
+pub use enrich::EnrichConfig;
+pub(crate) use enrich::static_value;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
 pub use load::{Environment, Loaded, from_value, from_yaml, load};
 pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
 pub use namespaces::{NamePattern, NamespaceFilter};
+pub(crate) use protect::leads_to_id;
+pub use protect::{ProtectAction, ProtectRule, ProtectionConfig};
 pub use pubsub::{Attribute, BatchConfig, Envelope, JsonMode, Ordering, PubSubConfig, TopicConfig};
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,
@@ -81,6 +88,9 @@ pub struct Config {
     /// What is logged, and how.
     #[serde(default)]
     pub logging: LoggingConfig,
+    /// The secret behind `hash` and `tokenise`.
+    #[serde(default)]
+    pub protection: ProtectionConfig,
     /// How a run ends.
     #[serde(default)]
     pub shutdown: ShutdownConfig,

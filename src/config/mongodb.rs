@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compressor, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
-    NamespaceFilter, Operation, ReadPreference, Secret,
+    Compressor, EnrichConfig, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
+    NamespaceFilter, Operation, ProtectRule, ReadPreference, Secret,
 };
 
 /// What to read.
@@ -87,6 +87,13 @@ pub struct SourceConfig {
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub pipeline: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Fields that may not go out as they are. Applied to every part of an event; the first rule
+    /// that fits a value counts. Default: `[]`.
+    #[serde(default)]
+    pub protect: Vec<ProtectRule>,
+    /// What is added to a document, and which of its fields go out.
+    #[serde(default)]
+    pub enrich: EnrichConfig,
     /// Where a stream without a checkpoint begins. Default: `latest`.
     #[serde(default)]
     pub startup: Startup,

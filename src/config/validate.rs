@@ -1,8 +1,8 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
 use super::{
-    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup,
-    subscriptions,
+    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup, enrich,
+    protect, subscriptions,
 };
 use crate::error::ConfigError;
 use crate::limits::MAX_REQUEST_BYTES;
@@ -33,8 +33,14 @@ impl Config {
             "mongodb.connections",
             "at least one connection is needed",
         )?;
+        protect::check_key(self)?;
         for (id, connection) in connections {
             check_connection(connection, id)?;
+            for (name, source) in &connection.sources {
+                let path = format!("mongodb.connections.{id}.sources.{name}");
+                protect::check(self, source, &path)?;
+                enrich::check(source, &path)?;
+            }
         }
         self.streams()?;
         if let Some(gcp) = &self.gcp {

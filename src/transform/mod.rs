@@ -1,8 +1,11 @@
 //! From a raw change event to messages: pure, synchronous, no clock, no I/O.
 
+mod edit;
+mod enrich;
 mod lane;
 mod memory;
 mod outlet;
+mod protect;
 
 pub use lane::HASH_NAME;
 
