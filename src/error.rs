@@ -115,6 +115,8 @@ pub enum PublishErrorKind {
     TopicMissing,
     /// No credentials, or without the permission to publish.
     Auth,
+    /// A dead letter cannot be kept.
+    DeadLetter,
     /// The endpoint cannot be used at all. One that does not answer is waited out.
     Unavailable,
     /// The sink was stopped before the message was sent.

@@ -7,6 +7,7 @@
 
 mod capture;
 mod checkpoint;
+mod dead_letter;
 mod endpoint;
 mod flow;
 mod gcp;
@@ -36,6 +37,7 @@ mod yaml;
 
 pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation, ReadPreference};
 pub use checkpoint::{CheckpointConfig, StoreKind};
+pub use dead_letter::{DeadLetterConfig, DeadLetterFileConfig};
 pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};
 pub use endpoint::Endpoint;
 pub use flow::FlowConfig;
@@ -75,6 +77,8 @@ pub struct Config {
     /// `min(max_backoff, 100ms · backoff_factor^n)` (full jitter).
     #[serde(default)]
     pub error_handling: ErrorHandlingConfig,
+    /// Where events and messages go that cannot be delivered. Default: such an event stops its stream.
+    pub dead_letter: Option<DeadLetterConfig>,
     /// Timeouts and intervals of supervision.
     #[serde(default)]
     pub monitoring: MonitoringConfig,
