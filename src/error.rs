@@ -90,6 +90,17 @@ pub enum RecordErrorKind {
     Format,
 }
 
+impl RecordErrorKind {
+    /// As a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Format => "format",
+        }
+    }
+}
+
 /// One change event cannot be turned into a message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message} (namespace {}, event_id {})", namespace.as_deref().unwrap_or("unknown"), event_id.as_deref().unwrap_or("unknown"))]

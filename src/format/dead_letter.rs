@@ -6,6 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use mongodb::bson::Timestamp;
 use prost::Message as _;
@@ -14,6 +15,8 @@ use serde_json::{Map, Value, json};
 
 use super::{MessageWriter, json as extended_json};
 use crate::config::JsonMode;
+use crate::error::RecordError;
+use crate::event::{ChangeEvent, Destination, Lane, Message};
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 
 /// Most bytes of an event or a message that a dead letter holds: as JSON, and in base64, it stays
@@ -47,6 +50,8 @@ impl Stage {
 pub(crate) enum Payload<'a> {
     /// The event in BSON, protected.
     Event(&'a [u8]),
+    /// An event of so many bytes that may not be shown.
+    Omitted(usize),
     /// The message for a topic: a `PubsubMessage` in protobuf.
     Message {
         /// `projects/…/topics/…`.
@@ -83,7 +88,40 @@ pub(crate) struct DeadLetter<'a> {
     pub payload: Payload<'a>,
 }
 
-impl DeadLetter<'_> {
+impl<'a> DeadLetter<'a> {
+    /// That of an event which became no message. `event` is the event as it was read, of which
+    /// only names and times are used; `sendable` is the event as it may be sent, protected: `None`
+    /// where it could not be protected.
+    pub fn of_event(
+        stream: &'a str,
+        stage: Stage,
+        refused: &'a RecordError,
+        event: &ChangeEvent<'a>,
+        sendable: Option<&'a [u8]>,
+    ) -> Self {
+        Self {
+            stream,
+            stage,
+            reason_kind: refused.kind.name(),
+            reason: &refused.message,
+            path: None,
+            event_id: refused.event_id.as_deref(),
+            namespace: refused.namespace.as_deref(),
+            operation: event.operation,
+            cluster_time: event.time(),
+            attempt: 1,
+            payload: sendable.map_or(Payload::Omitted(event.bson.len()), Payload::Event),
+        }
+    }
+
+    /// The message of the dead letter, for the change `sequence`.
+    pub fn message(&self, sequence: u64) -> Message {
+        let mut writer = MessageWriter::with_capacity(0);
+        self.write(&mut writer);
+        let body = Bytes::copy_from_slice(writer.message());
+        Message { sequence, to: Destination::DeadLetter, lane: Lane::Unordered, body }
+    }
+
     /// Writes the message of the dead letter.
     pub fn write(&self, out: &mut MessageWriter) {
         out.begin();
@@ -134,6 +172,7 @@ impl DeadLetter<'_> {
         out.extend_from_slice(&head.as_bytes()[..head.len() - 1]);
         match self.payload {
             Payload::Event(bson) => write_event(bson, out),
+            Payload::Omitted(size) => omit_event(size, out),
             Payload::Message { topic, body } => {
                 out.extend_from_slice(b",\"message\":");
                 out.extend_from_slice(message(topic, body).to_string().as_bytes());
@@ -152,8 +191,12 @@ fn write_event(bson: &[u8], out: &mut Vec<u8>) {
         && out.len() - start <= MOST_BYTES + MOST_BYTES / 4;
     if !written {
         out.truncate(start);
-        out.extend_from_slice(format!(",\"event_omitted\":{}", bson.len()).as_bytes());
+        omit_event(bson.len(), out);
     }
+}
+
+fn omit_event(size: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!(",\"event_omitted\":{size}").as_bytes());
 }
 
 /// A message as JSON; of one that is too large, or cannot be read, its size.
@@ -179,4 +222,55 @@ fn data_text(data: &[u8]) -> Option<&str> {
     let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).count();
     let fits = text.len() + escaped <= MOST_BYTES + MOST_BYTES / 4;
     (fits && serde_json::from_str::<IgnoredAny>(text).is_ok()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{Timestamp, rawdoc};
+
+    use super::*;
+    use crate::error::RecordErrorKind;
+
+    fn written(event: &[u8], sendable: Option<&[u8]>) -> Value {
+        let read = ChangeEvent::decode(event).unwrap();
+        let refused = read.refuse(RecordErrorKind::Format, "too many attributes".into());
+        let letter = DeadLetter::of_event("a.b", Stage::Transform, &refused, &read, sendable);
+        let message = letter.message(7);
+        assert_eq!((message.sequence, message.lane), (7, Lane::Unordered));
+        let message = PubsubMessage::decode(message.body).unwrap();
+        assert_eq!(message.attributes["reason_kind"], "format");
+        assert_eq!(message.attributes["operation"], "insert");
+        serde_json::from_slice(&message.data).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_kept_as_it_may_be_sent() {
+        let token = rawdoc! { "_data": "8200000007000000032B04" };
+        let event = rawdoc! { "_id": token, "operationType": "insert", "ns": {"db": "d", "coll": "c"},
+        "fullDocument": {"a": "secret"} };
+        let sendable = rawdoc! { "fullDocument": {"a": "***"} };
+        let json = written(event.as_bytes(), Some(sendable.as_bytes()));
+        let id = ChangeEvent::decode(event.as_bytes()).unwrap().event_id().to_string();
+        let expected = json!({
+            "stream": "a.b", "stage": "transform", "reason": "format: too many attributes",
+            "event_id": id, "namespace": "d.c", "operation": "insert",
+            "position": {"operation_time": {"t": 7, "i": 3}}, "attempt": 1,
+            "event": {"fullDocument": {"a": "***"}},
+        });
+        assert_eq!(json, expected);
+        let json = written(event.as_bytes(), None);
+        assert_eq!(json["event_omitted"], event.as_bytes().len());
+        assert!(!json.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn a_large_event_is_named_by_its_size() {
+        let token = rawdoc! { "_data": "8200000007000000032B04" };
+        let time = Timestamp { time: 9, increment: 1 };
+        let event = rawdoc! { "_id": token, "operationType": "insert", "clusterTime": time,
+        "fullDocument": {"a": "x".repeat(MOST_BYTES)} };
+        let json = written(event.as_bytes(), Some(event.as_bytes()));
+        assert_eq!(json["event_omitted"], event.as_bytes().len());
+        assert_eq!(json["position"], json!({"operation_time": {"t": 9, "i": 1}}));
+    }
 }

@@ -59,16 +59,20 @@ impl DeadLetterFile {
         sync_folder(self.folder())
     }
 
-    /// All lines, the oldest first: of the files put aside and of the file itself. Blocks.
+    /// Shows each line, the oldest first, of the files put aside and of the file itself, until
+    /// `look` has seen enough and returns false. Blocks.
     ///
     /// # Errors
     /// What the system says; a file that is not there has no lines.
-    pub fn lines(&self) -> io::Result<Vec<Vec<u8>>> {
-        let mut lines = Vec::new();
+    pub fn read(&self, mut look: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
         for path in self.all() {
-            lines.extend(read_lines(&path)?);
+            for line in lines(&path)? {
+                if !look(&line?) {
+                    return Ok(());
+                }
+            }
         }
-        Ok(lines)
+        Ok(())
     }
 
     /// Takes out the lines that `done` tells, each file replaced as a whole. Blocks.
@@ -78,19 +82,24 @@ impl DeadLetterFile {
     pub fn remove(&self, done: impl Fn(&[u8]) -> bool) -> io::Result<()> {
         let _lock = self.lock()?;
         for path in self.all() {
-            let lines = read_lines(&path)?;
-            if !lines.iter().any(|line| done(line)) {
-                continue;
-            }
-            let left = lines.iter().filter(|line| !done(line));
             let temporary = with_suffix(&self.path, ".new");
             let mut file = BufWriter::new(File::create(&temporary)?);
-            for line in left {
-                file.write_all(line)?;
+            let mut changed = false;
+            for line in lines(&path)? {
+                let line = line?;
+                if done(&line) {
+                    changed = true;
+                    continue;
+                }
+                file.write_all(&line)?;
                 file.write_all(b"\n")?;
             }
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            fs::rename(&temporary, &path)?;
+            if changed {
+                file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+                fs::rename(&temporary, &path)?;
+            } else {
+                fs::remove_file(&temporary)?;
+            }
         }
         sync_folder(self.folder())
     }
@@ -149,12 +158,13 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The lines of a file without their ends, none where there is no file.
-fn read_lines(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-    match File::open(path) {
-        Ok(file) => BufReader::new(file).split(b'\n').collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>>> {
+    let file = match File::open(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(file.into_iter().flat_map(|file| BufReader::new(file).split(b'\n')))
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -180,6 +190,16 @@ mod tests {
         DeadLetterFile::new(&DeadLetterFileConfig { path, max_size, keep })
     }
 
+    fn all_lines(file: &DeadLetterFile) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        file.read(|line| {
+            all.push(line.to_vec());
+            true
+        })
+        .unwrap();
+        all
+    }
+
     fn numbers(range: std::ops::Range<u32>) -> Vec<Bytes> {
         range.map(|number| format!("{{\"n\":{number:04}}}").into()).collect()
     }
@@ -191,10 +211,13 @@ mod tests {
         let file = file(folder.path(), 25, 2);
         file.append(&numbers(0..3)).unwrap();
         file.append(&numbers(3..5)).unwrap();
-        assert_eq!(file.lines().unwrap(), numbers(0..5));
+        assert_eq!(all_lines(&file), numbers(0..5));
         file.append(&numbers(5..8)).unwrap();
-        assert_eq!(file.lines().unwrap(), numbers(2..8));
-        assert_eq!(read_lines(&file.aside(1)).unwrap(), numbers(4..6));
+        assert_eq!(all_lines(&file), numbers(2..8));
+        assert_eq!(
+            lines(&file.aside(1)).unwrap().collect::<io::Result<Vec<_>>>().unwrap(),
+            numbers(4..6)
+        );
         assert!(!file.aside(3).exists());
     }
 
@@ -206,9 +229,9 @@ mod tests {
         let done = numbers(1..4);
         file.remove(|line| done.iter().any(|other| other == line)).unwrap();
         let left = [numbers(0..1), numbers(4..5)].concat();
-        assert_eq!(file.lines().unwrap(), left);
+        assert_eq!(all_lines(&file), left);
         file.append(&numbers(5..6)).unwrap();
-        assert_eq!(file.lines().unwrap().len(), 3);
+        assert_eq!(all_lines(&file).len(), 3);
     }
 
     #[test]
@@ -218,13 +241,13 @@ mod tests {
         file.append(&numbers(0..1)).unwrap();
         file.open().unwrap().write_all(b"{\"n\":00").unwrap();
         file.append(&numbers(1..2)).unwrap();
-        let lines = file.lines().unwrap();
+        let lines = all_lines(&file);
         assert_eq!((lines.len(), &lines[2]), (3, &numbers(1..2)[0].to_vec()));
     }
 
     #[test]
     fn without_a_file_there_are_no_lines() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(file(folder.path(), 1000, 5).lines().unwrap().is_empty());
+        assert!(all_lines(&file(folder.path(), 1000, 5)).is_empty());
     }
 }

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use mongodb::bson::Timestamp;
 use prost::Message as _;
 
 use crate::error::PublishErrorKind;
-use crate::event::{Destination, Lane, Message};
-use crate::format::MessageWriter;
+use crate::event::Message;
 use crate::format::dead_letter::{DeadLetter, Payload, Stage};
 use crate::sink::lanes::Refused;
 
@@ -35,14 +33,7 @@ pub(super) fn dead_letter(stream: &str, topic: &str, refused: &Refused) -> Messa
         attempt: 1,
         payload: Payload::Message { topic, body },
     };
-    let mut writer = MessageWriter::with_capacity(0);
-    letter.write(&mut writer);
-    Message {
-        sequence: refused.message.sequence,
-        to: Destination::DeadLetter,
-        lane: Lane::Unordered,
-        body: Bytes::copy_from_slice(writer.message()),
-    }
+    letter.message(refused.message.sequence)
 }
 
 /// The attribute `cluster_time`, `<seconds>.<ordinal>`.
