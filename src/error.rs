@@ -92,6 +92,17 @@ pub enum RecordErrorKind {
     Format,
 }
 
+impl RecordErrorKind {
+    /// As a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Format => "format",
+        }
+    }
+}
+
 /// One change event cannot be turned into a message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message} (namespace {}, event_id {})", namespace.as_deref().unwrap_or("unknown"), event_id.as_deref().unwrap_or("unknown"))]
@@ -117,6 +128,8 @@ pub enum PublishErrorKind {
     TopicMissing,
     /// No credentials, or without the permission to publish.
     Auth,
+    /// A dead letter cannot be kept.
+    DeadLetter,
     /// The endpoint cannot be used at all. One that does not answer is waited out.
     Unavailable,
     /// The sink was stopped before the message was sent.

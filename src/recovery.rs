@@ -37,7 +37,9 @@ pub fn restart(error: &Error) -> Restart {
             | SourceErrorKind::Oversize => Never,
         },
         Error::Publish(error) => match error.kind {
-            PublishErrorKind::Unavailable | PublishErrorKind::Shutdown => Always,
+            PublishErrorKind::Unavailable
+            | PublishErrorKind::Shutdown
+            | PublishErrorKind::DeadLetter => Always,
             PublishErrorKind::TopicMissing | PublishErrorKind::Auth => IfItWorked,
             PublishErrorKind::Rejected | PublishErrorKind::TooLarge => Never,
         },
@@ -126,16 +128,19 @@ fn source_hint(kind: SourceErrorKind) -> &'static str {
 fn publish_hint(kind: PublishErrorKind) -> &'static str {
     match kind {
         PublishErrorKind::Rejected => {
-            "Pub/Sub refuses this message, so its stream stops before it: compare it with the topic's schema and the limits on attributes."
+            "Pub/Sub refuses this message, so its stream stops before it: compare it with the topic's schema and the limits on attributes, or configure `dead_letter`."
         }
         PublishErrorKind::TooLarge => {
-            "The message is over Pub/Sub's 10 MB, so its stream stops before it: leave large fields out in the source's `pipeline` with `$project`."
+            "The message is over Pub/Sub's 10 MB, so its stream stops before it: leave large fields out in the source's `pipeline` with `$project`, or configure `dead_letter`."
         }
         PublishErrorKind::TopicMissing => {
             "Create the topic, or correct `gcp.project_id` and `pubsub.topics`."
         }
         PublishErrorKind::Auth => {
             "Give the account the role roles/pubsub.publisher on the topic; without a key file run `gcloud auth application-default login`."
+        }
+        PublishErrorKind::DeadLetter => {
+            "Check `dead_letter.file`: that its folder exists, can be written, and has free space."
         }
         PublishErrorKind::Unavailable => "Check network access to Pub/Sub.",
         PublishErrorKind::Shutdown => "Start again: what was not acknowledged is sent then.",

@@ -28,7 +28,7 @@ pub(super) const KEYS: &[LaterKey] = &[
     LaterKey { pattern: "schemas", feature: "validation of documents comes later" },
     LaterKey {
         pattern: "error_handling.dead_letter_topic",
-        feature: "dead letters come later; a record that cannot be sent stops its stream",
+        feature: "dead letters go where `dead_letter` says; `dead_letter.topic` is a key of `pubsub.topics`",
     },
     LaterKey { pattern: "monitoring.health_check_interval", feature: "health checks come later" },
     LaterKey {

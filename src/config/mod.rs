@@ -7,6 +7,7 @@
 
 mod capture;
 mod checkpoint;
+mod dead_letter;
 mod endpoint;
 mod enrich;
 mod flow;
@@ -39,6 +40,7 @@ mod yaml;
 
 pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation, ReadPreference};
 pub use checkpoint::{CheckpointConfig, StoreKind};
+pub use dead_letter::{DeadLetterConfig, DeadLetterFileConfig};
 pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};
 pub use endpoint::Endpoint;
 pub use enrich::EnrichConfig;
@@ -82,6 +84,8 @@ pub struct Config {
     /// `min(max_backoff, 100ms · backoff_factor^n)` (full jitter).
     #[serde(default)]
     pub error_handling: ErrorHandlingConfig,
+    /// Where events and messages go that cannot be delivered. Default: such an event stops its stream.
+    pub dead_letter: Option<DeadLetterConfig>,
     /// Timeouts and intervals of supervision.
     #[serde(default)]
     pub monitoring: MonitoringConfig,

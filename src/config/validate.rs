@@ -57,6 +57,9 @@ impl Config {
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.validate(self)?;
         }
+        if let Some(dead_letter) = &self.dead_letter {
+            dead_letter.validate(self)?;
+        }
         self.check_running()
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use mongodb::bson::Timestamp;
+use mongodb::bson::{RawDocument, Timestamp};
 
 use super::elements::{DATE, Element, Elements, NULL, TIMESTAMP};
 use crate::error::{RecordError, RecordErrorKind};
@@ -150,6 +150,13 @@ impl<'a> ChangeEvent<'a> {
                 _ => {}
             }
         }
+    }
+
+    /// The event's cluster time; the token's where the event has lost the field.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        let token = || super::token_time(RawDocument::from_bytes(self.token).ok()?);
+        self.cluster_time.or_else(token)
     }
 
     /// The event's id: a digest of the resume token's `_data`.

@@ -1,6 +1,7 @@
 //! How a change event becomes the bytes of a message.
 
 mod attributes;
+pub(crate) mod dead_letter;
 mod envelope;
 pub mod json;
 mod message;

@@ -15,7 +15,7 @@ use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamC
 use crate::error::Error;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
-use crate::sink::{Connection, Publishing, Topics};
+use crate::sink::{Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
 use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
@@ -36,6 +36,8 @@ pub(super) struct Builder {
     pubsub: PubSubConfig,
     checkpoint: CheckpointConfig,
     publisher: Connection,
+    /// One for all streams.
+    dead_letter_file: Option<Arc<DeadLetterFile>>,
     connections: HashMap<Arc<str>, MongoConnection>,
     streams: usize,
     stores: Stores,
@@ -59,6 +61,7 @@ impl Builder {
             pubsub: pubsub.clone(),
             checkpoint: checkpoint.clone(),
             publisher: Connection::open(gcp, pubsub)?,
+            dead_letter_file: dead_letter_file(config).map(Arc::new),
             connections,
             streams: streams.len(),
             stores: Stores::new(config, checkpoint),
@@ -95,6 +98,7 @@ impl Builder {
                 backoff: self.backoff.clone(),
                 receipts: sender,
                 statistics: Arc::clone(statistics),
+                dead_letters: self.dead_letters(stream)?,
             }),
             receipts,
             store,
@@ -119,6 +123,19 @@ impl Builder {
         }
     }
 
+    /// Where the dead letters of `stream` go.
+    fn dead_letters(&self, stream: &StreamConfig) -> Result<Option<DeadLetterPlaces>, Error> {
+        let Some(config) = &self.config.dead_letter else { return Ok(None) };
+        let gcp = self.config.require_run()?.gcp;
+        let topic = config.topic.as_ref().and_then(|key| self.pubsub.topics.get(key));
+        Ok(Some(DeadLetterPlaces {
+            stream: stream.id.to_string().into(),
+            file: self.dead_letter_file.clone(),
+            topic: topic
+                .map(|topic| format!("projects/{}/topics/{}", gcp.project_id, topic.name).into()),
+        }))
+    }
+
     /// One client a connection.
     async fn client(&self, stream: &StreamConfig) -> Result<mongodb::Client, Error> {
         match self.connections.get(&stream.id.connection_id) {
@@ -126,4 +143,8 @@ impl Builder {
             None => Err(Error::Internal(format!("no connection for stream {}", stream.id))),
         }
     }
+}
+
+fn dead_letter_file(config: &Config) -> Option<DeadLetterFile> {
+    config.dead_letter.as_ref()?.file.as_ref().map(DeadLetterFile::new)
 }

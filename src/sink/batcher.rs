@@ -112,6 +112,14 @@ impl Queue {
         }
     }
 
+    /// Takes the first message out.
+    pub fn take_first(&mut self) -> Option<Message> {
+        let first = self.messages.pop_front()?;
+        self.bytes -= field_bytes(first.body.len());
+        self.forget_deadlines(1);
+        Some(first)
+    }
+
     /// By when the front wants to be sent; `None` when nothing waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

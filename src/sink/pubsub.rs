@@ -16,6 +16,7 @@ use super::Sink;
 use super::batcher::Limits;
 use super::codes::Failure;
 use super::culprit::Culprit;
+use super::dead_letter::DeadLetters;
 use super::lane::LaneId;
 use super::lanes::{Halt, Lanes, Request, Rules, Settled};
 use super::transport::{Connection, Topic};
@@ -47,6 +48,19 @@ enum Command {
     Flush(oneshot::Sender<()>),
 }
 
+/// How a sink deals with what becomes of its messages.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    /// How failures are waited out.
+    pub backoff: BackoffPolicy,
+    /// Who is told.
+    pub receipts: mpsc::Sender<Receipt>,
+    /// What is told about it.
+    pub statistics: Arc<StreamStatistics>,
+    /// Takes what is refused for good; without it everything ends before such a message.
+    pub dead_letters: Option<DeadLetters>,
+}
+
 impl PubSubSink {
     /// Starts the sink of `topic` (`projects/…/topics/…`) on the Tokio runtime of the caller. An
     /// unreachable Pub/Sub is waited out.
@@ -63,6 +77,18 @@ impl PubSubSink {
         backoff: BackoffPolicy,
         receipts: mpsc::Sender<Receipt>,
         statistics: Arc<StreamStatistics>,
+    ) -> Self {
+        let outcomes = Outcomes { backoff, receipts, statistics, dead_letters: None };
+        Self::publish_to(connection, topic, pubsub, outcomes)
+    }
+
+    /// Starts the sink of `topic`. With dead letters a refused message goes there, and no other is
+    /// held up; its receipt comes from there.
+    pub(super) fn publish_to(
+        connection: &Connection,
+        topic: String,
+        pubsub: &PubSubConfig,
+        outcomes: Outcomes,
     ) -> Self {
         let topic = Arc::new(Topic::new(topic));
         let batch = &pubsub.batch;
@@ -82,15 +108,18 @@ impl PubSubSink {
             lanes: Lanes::new(Rules {
                 limits,
                 slots: pubsub.slots.max(1) as usize,
-                backoff,
+                backoff: outcomes.backoff,
                 held_bytes: usize::try_from(batch.max_held.bytes()).unwrap_or(usize::MAX),
+                dead_letters: outcomes.dead_letters.is_some(),
             }),
             commands,
             attempts: FuturesUnordered::new(),
-            receipts,
+            dead_letters: outcomes.dead_letters,
+            letters: FuturesUnordered::new(),
+            receipts: outcomes.receipts,
             acknowledged: Vec::new(),
             flushes: Vec::new(),
-            statistics,
+            statistics: outcomes.statistics,
             failure: Arc::clone(&failure),
         };
         let task = AbortOnDropHandle::new(tokio::spawn(task.run().in_current_span()));
@@ -137,6 +166,9 @@ struct Task {
     lanes: Lanes,
     commands: mpsc::Receiver<Command>,
     attempts: FuturesUnordered<Attempt>,
+    dead_letters: Option<DeadLetters>,
+    /// Dead letters that are not safe yet.
+    letters: FuturesUnordered<oneshot::Receiver<()>>,
     receipts: mpsc::Sender<Receipt>,
     /// Published, not yet in a receipt.
     acknowledged: Vec<u64>,
@@ -175,6 +207,7 @@ impl Task {
             while let Some(request) = self.lanes.next_request(Instant::now())? {
                 self.send(request);
             }
+            self.bury();
             if !self.hand_over() {
                 return Ok(());
             }
@@ -189,6 +222,10 @@ impl Task {
                 // Used by `hand_over`: a permit kept here would borrow the task.
                 _ = async { self.receipts.reserve().await.is_ok() }, if !self.acknowledged.is_empty() => {}
                 Some((lane, outcome)) = self.attempts.next() => self.settle(lane, outcome)?,
+                Some(safe) = self.letters.next() => match safe {
+                    Ok(()) => self.lanes.letter_is_safe(),
+                    Err(_) => return Err(unkept()),
+                },
                 command = self.commands.recv(), if self.lanes.has_room() => match command {
                     Some(command) => self.take(command),
                     None => return Ok(()),
@@ -244,6 +281,19 @@ impl Task {
         }));
     }
 
+    /// Makes dead letters of the messages that were refused.
+    fn bury(&mut self) {
+        let Some(dead_letters) = &self.dead_letters else { return };
+        while let Some(refused) = self.lanes.next_letter() {
+            let Culprit { name, bytes, .. } =
+                Culprit::new(&refused.message, refused.message.body.len());
+            let topic = self.topic.name.as_str();
+            let reason = refused.reason.as_str();
+            tracing::warn!(topic, reason, bytes, "the message for {name} becomes a dead letter");
+            self.letters.push(dead_letters.bury(topic, &refused));
+        }
+    }
+
     fn settle(&mut self, lane: LaneId, outcome: Result<(), Failure>) -> Result<(), Halt> {
         let topic = self.topic.name.as_str();
         let settled = self.lanes.settle(lane, outcome, Instant::now());
@@ -266,11 +316,18 @@ impl Task {
             Settled::Again { attempts, first: false, reason } => {
                 tracing::debug!(topic, ?lane, attempts, reason, "publishing failed, trying again");
             }
-            Settled::Dropped => {}
+            Settled::Refused { recovered: true } => self.statistics.recovered(Part::Sink),
+            Settled::Refused { recovered: false } | Settled::Dropped => {}
             Settled::Halted(halt) => return Err(halt),
         }
         Ok(())
     }
+}
+
+/// The end where a refused message cannot become a dead letter. Why has been told already.
+fn unkept() -> Halt {
+    let reason = "a message is refused, and its dead letter cannot be kept".to_owned();
+    Halt { kind: PublishErrorKind::DeadLetter, reason, culprit: None }
 }
 
 fn explain(halt: &Halt, topic: &str) -> PublishError {

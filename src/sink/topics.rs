@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::Sink;
-use super::pubsub::PubSubSink;
+use super::dead_letter::{DeadLetterPlaces, DeadLetters};
+use super::pubsub::{Outcomes, PubSubSink};
 use super::transport::Connection;
 use crate::config::PubSubConfig;
 use crate::error::{PublishError, PublishErrorKind};
@@ -27,6 +28,27 @@ pub struct Publishing {
     pub receipts: mpsc::Sender<Receipt>,
     /// What is told about it.
     pub statistics: Arc<StreamStatistics>,
+    /// Where dead letters go. Without it a message that is refused for good ends the stream.
+    pub dead_letters: Option<DeadLetterPlaces>,
+}
+
+impl Publishing {
+    /// Starts the publisher of `topic`.
+    pub(super) fn publisher(
+        &self,
+        topic: &str,
+        receipts: mpsc::Sender<Receipt>,
+        dead_letters: Option<DeadLetters>,
+    ) -> PubSubSink {
+        let statistics = Arc::clone(&self.statistics);
+        let backoff = self.backoff.clone();
+        PubSubSink::publish_to(
+            &self.connection,
+            topic.to_owned(),
+            &self.pubsub,
+            Outcomes { backoff, receipts, statistics, dead_letters },
+        )
+    }
 }
 
 /// Sends the messages of one stream to their topics. Order is kept in each topic; a topic's
@@ -36,13 +58,18 @@ pub struct Topics {
     shared: Publishing,
     /// Few, as a rule: found by looking at each.
     publishers: Vec<(Destination, PubSubSink)>,
+    dead_letters: Option<DeadLetters>,
+    /// A dead letter has been handed over since the last flush.
+    letters_on_their_way: bool,
 }
 
 impl Topics {
     /// No publisher yet; they are started on the Tokio runtime of the caller.
     #[must_use]
     pub fn new(shared: Publishing) -> Self {
-        Self { shared, publishers: Vec::new() }
+        let places = shared.dead_letters.clone();
+        let dead_letters = places.map(|places| DeadLetters::start(places, &shared));
+        Self { shared, publishers: Vec::new(), dead_letters, letters_on_their_way: false }
     }
 
     fn publisher(&mut self, to: &Destination) -> Result<&mut PubSubSink, PublishError> {
@@ -60,27 +87,30 @@ impl Topics {
 
     fn start(&self, to: &Destination) -> Result<PubSubSink, PublishError> {
         let Destination::Topic(topic) = to else {
-            return Err(PublishError {
-                kind: PublishErrorKind::Unavailable,
-                message: "no destination for dead letters".into(),
-                sequence: None,
-            });
+            return Err(no_place());
         };
-        let shared = &self.shared;
-        Ok(PubSubSink::start(
-            &shared.connection,
-            topic.to_string(),
-            &shared.pubsub,
-            shared.backoff.clone(),
-            shared.receipts.clone(),
-            Arc::clone(&shared.statistics),
-        ))
+        let dead_letters = self.dead_letters.clone();
+        Ok(self.shared.publisher(topic, self.shared.receipts.clone(), dead_letters))
+    }
+
+    /// Hands messages that go to one place over.
+    async fn hand_over(
+        &mut self,
+        to: &Destination,
+        messages: Vec<Message>,
+        urgent: bool,
+    ) -> Result<(), PublishError> {
+        if *to == Destination::DeadLetter {
+            self.letters_on_their_way = true;
+            return self.dead_letters.as_ref().ok_or_else(no_place)?.keep(messages);
+        }
+        self.publisher(to)?.publish(messages, urgent).await
     }
 
     /// Sends `messages` to their topics, in order for each.
     async fn spread(&mut self, messages: Vec<Message>, urgent: bool) -> Result<(), PublishError> {
         for (to, messages) in by_destination(messages) {
-            self.publisher(&to)?.publish(messages, urgent).await?;
+            self.hand_over(&to, messages, urgent).await?;
         }
         Ok(())
     }
@@ -116,11 +146,12 @@ impl Sink for Topics {
     async fn publish(&mut self, messages: Vec<Message>, urgent: bool) -> Result<(), PublishError> {
         let Some(first) = messages.first() else { return Ok(()) };
         let to = first.to.clone();
-        let one = self.publishers.iter().all(|(known, _)| *known == to)
+        let one = !self.letters_on_their_way
+            && self.publishers.iter().all(|(known, _)| *known == to)
             && messages.iter().all(|message| message.to == to);
         if one {
             // A publisher keeps its own barriers.
-            self.publisher(&to)?.publish(messages, urgent).await
+            self.hand_over(&to, messages, urgent).await
         } else if messages.iter().any(|message| message.lane == Lane::Barrier) {
             self.spread_around_barriers(messages, urgent).await
         } else {
@@ -131,7 +162,22 @@ impl Sink for Topics {
     async fn flush(&mut self) -> Result<(), PublishError> {
         // All of them, also after one has failed: what can be published is.
         let flushes = self.publishers.iter_mut().map(|(_, publisher)| publisher.flush());
-        join_all(flushes).await.into_iter().collect()
+        let flushed: Result<(), PublishError> = join_all(flushes).await.into_iter().collect();
+        // Dead letters after the topics, which may still make some.
+        if let Some(dead_letters) = &self.dead_letters {
+            let kept = dead_letters.flush().await;
+            self.letters_on_their_way = false;
+            return flushed.and(kept);
+        }
+        flushed
+    }
+}
+
+fn no_place() -> PublishError {
+    PublishError {
+        kind: PublishErrorKind::DeadLetter,
+        message: "there is no place for dead letters".into(),
+        sequence: None,
     }
 }
 

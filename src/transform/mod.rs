@@ -33,13 +33,15 @@ pub struct Transform {
 pub struct Context {
     /// Milliseconds since the epoch.
     pub now_ms: i64,
+    /// The events come from dead letters: their messages carry `redriven=true`.
+    pub redriven: bool,
 }
 
 impl Context {
     /// That of a reply which has just come.
     #[must_use]
     pub fn now() -> Self {
-        Self { now_ms: jiff::Timestamp::now().as_millisecond() }
+        Self { now_ms: jiff::Timestamp::now().as_millisecond(), redriven: false }
     }
 }
 
@@ -124,7 +126,7 @@ impl Transform {
     fn write(
         &self,
         event: &[u8],
-        _context: &Context,
+        context: &Context,
         message: &mut MessageWriter,
         mut keep: impl FnMut(Lane, &Outlet, &[u8]),
     ) -> Result<(), RecordError> {
@@ -139,6 +141,9 @@ impl Transform {
                 continue;
             }
             outlet.attributes.write(&record, message).map_err(refuse)?;
+            if context.redriven {
+                message.attribute("redriven", &[b"true"]);
+            }
             self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
             keep(lane, outlet, message.message());
         }

@@ -49,7 +49,7 @@ fn transform(ordering: Ordering) -> Transform {
 
 /// The one message for an event.
 fn message(transform: &Transform, sequence: u64, event: &[u8]) -> Result<Message, RecordError> {
-    let messages = transform.apply(sequence, event, &Context { now_ms: 0 })?;
+    let messages = transform.apply(sequence, event, &Context { now_ms: 0, redriven: false })?;
     let [message] = <[Message; 1]>::try_from(messages).unwrap();
     Ok(message)
 }
@@ -199,7 +199,7 @@ fn a_batch_stops_before_the_event_that_is_refused() {
         ranges.push(at..at + event.len());
     }
     let batch = Batch::new(reply.into_bytes().into(), ranges, None, false);
-    let done = transform.apply_batch(10, &batch, &Context { now_ms: 0 });
+    let done = transform.apply_batch(10, &batch, &Context { now_ms: 0, redriven: false });
     assert_eq!(done.messages.iter().map(|message| message.sequence).collect::<Vec<_>>(), [10]);
     assert!(done.refused.is_some());
 }

@@ -5,6 +5,8 @@ use mongo_gcp_stream::error::ConfigError;
 
 #[path = "config/captures.rs"]
 mod captures;
+#[path = "config/dead_letters.rs"]
+mod dead_letters;
 #[path = "config/effective.rs"]
 mod effective;
 #[path = "config/generated.rs"]

@@ -82,6 +82,9 @@ class StreamStatistics:
     def processed_changes(self) -> int:
         """Changes that Pub/Sub has acknowledged."""
     @property
+    def dead_lettered(self) -> int:
+        """Dead letters that are safe; their changes count as processed."""
+    @property
     def read(self) -> int:
         """Changes read; those that a restart reads again count again."""
     @property

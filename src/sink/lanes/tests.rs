@@ -7,6 +7,7 @@ use crate::error::PublishErrorKind;
 use crate::event::Destination;
 use crate::sink::codes::Fate;
 
+mod letters;
 mod properties;
 mod refusal;
 
@@ -20,7 +21,7 @@ const FIELD: usize = 10;
 fn rules(slots: usize, messages: usize) -> Rules {
     let limits = Limits { messages, bytes: 100_000, overhead: 20 };
     let backoff = BackoffPolicy::new(2.0, Duration::from_secs(1));
-    Rules { limits, slots, backoff, held_bytes: usize::MAX }
+    Rules { limits, slots, backoff, held_bytes: usize::MAX, dead_letters: false }
 }
 
 fn keyed(key: u64, sequences: impl IntoIterator<Item = u64>) -> Vec<Message> {
@@ -235,7 +236,7 @@ fn drive(
         let outcome = refuse(&request.batch).map_or(Ok(()), failure);
         match lanes.settle(request.lane, outcome, now) {
             Settled::Published { batch, .. } => published.extend(sequences(&batch)),
-            Settled::Again { .. } | Settled::Dropped => {}
+            Settled::Again { .. } | Settled::Dropped | Settled::Refused { .. } => {}
             Settled::Halted(halt) => return (published, Some(halt)),
         }
     }

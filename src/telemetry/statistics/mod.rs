@@ -36,6 +36,8 @@ pub struct StreamStatistics {
     pub bytes: AtomicU64,
     /// Events whose receipt has come back.
     pub published: AtomicU64,
+    /// Dead letters that are safe.
+    pub dead_lettered: AtomicU64,
     /// Attempts after the first, of reads and publishes.
     pub retries: AtomicU64,
     /// Publish requests that were acknowledged.
@@ -74,6 +76,7 @@ impl StreamStatistics {
             read: AtomicU64::default(),
             bytes: AtomicU64::default(),
             published: AtomicU64::default(),
+            dead_lettered: AtomicU64::default(),
             retries: AtomicU64::default(),
             requests: AtomicU64::default(),
             abandoned: AtomicU64::default(),

@@ -27,6 +27,8 @@ pub struct StatisticsSnapshot {
     pub total_errors: u64,
     /// Events whose receipt has come back.
     pub processed_changes: u64,
+    /// Dead letters that are safe; their events count as processed.
+    pub dead_lettered: u64,
     /// Events read; those that a restart reads again count again.
     pub read: u64,
     /// Bytes of BSON read.
@@ -80,6 +82,7 @@ impl StreamStatistics {
             last_healthy: if streaming { self.replied_at_epoch() } else { life.last_healthy },
             total_errors: life.total_errors,
             processed_changes: published,
+            dead_lettered: self.dead_lettered.load(Relaxed),
             read,
             bytes,
             requests: self.requests.load(Relaxed),

@@ -42,6 +42,7 @@ fn the_annotated_file_is_fresh_and_says_what_the_defaults_are() {
     let subscriptions = &annotated.config.pubsub.as_ref().unwrap().topics["default"].subscriptions;
     let topics = &mut minimal.pubsub.as_mut().unwrap().topics;
     topics.get_mut("default").unwrap().subscriptions.clone_from(subscriptions);
+    minimal.dead_letter.clone_from(&annotated.config.dead_letter);
     assert_eq!(
         serde_json::to_value(annotated.config).unwrap(),
         serde_json::to_value(minimal).unwrap()
