@@ -99,6 +99,7 @@ impl RecordErrorKind {
         match self {
             Self::Decode => "decode",
             Self::Format => "format",
+            Self::Protect => "protect",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod json;
 mod message;
 
 pub(crate) use attributes::AttributeWriter;
+pub(crate) use dead_letter::{DeadLetter, Stage};
 pub(crate) use envelope::{Envelope, Written};
 pub(crate) use message::MessageWriter;
 

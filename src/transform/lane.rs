@@ -1,6 +1,6 @@
 //! Which lane an event travels in.
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::config::Ordering;
 use crate::error::ConfigError;
@@ -19,10 +19,17 @@ pub(super) struct LaneChoice {
     lanes: u64,
     /// `"<stream>/"`, what every ordering key begins with.
     prefix: String,
+    /// What the hash of a namespace begins with: a secret where the document key is protected.
+    seed: u64,
 }
 
 impl LaneChoice {
-    pub fn compile(stream: &StreamId, ordering: Ordering, lanes: u32) -> Result<Self, ConfigError> {
+    pub fn compile(
+        stream: &StreamId,
+        ordering: Ordering,
+        lanes: u32,
+        seed: Option<u64>,
+    ) -> Result<Self, ConfigError> {
         let prefix = format!("{stream}/");
         // The longest suffix is a 64-bit hash in hex.
         if ordering != Ordering::None && prefix.len() + 16 > MAX_ORDERING_KEY {
@@ -34,7 +41,7 @@ impl LaneChoice {
                 ),
             });
         }
-        Ok(Self { ordering, lanes: u64::from(lanes.max(1)), prefix })
+        Ok(Self { ordering, lanes: u64::from(lanes.max(1)), prefix, seed: seed.unwrap_or(0) })
     }
 
     /// The lane of an event, or why it has none.
@@ -50,7 +57,7 @@ impl LaneChoice {
             };
         };
         let id = id_element(key).ok_or("`documentKey` has no `_id`")?;
-        let hash = xxh3_64_with_seed(id, namespace_hash(change));
+        let hash = xxh3_64_with_seed(id, namespace_hash(change, self.seed));
         Ok(Lane::Key(if self.ordering == Ordering::Document { hash } else { hash % self.lanes }))
     }
 
@@ -72,8 +79,8 @@ fn is_about_a_document(operation: Option<&str>) -> bool {
 }
 
 /// Hash of `database.collection`.
-fn namespace_hash(change: &ChangeEvent<'_>) -> u64 {
-    let database = xxh3_64(change.database.unwrap_or_default().as_bytes());
+fn namespace_hash(change: &ChangeEvent<'_>, seed: u64) -> u64 {
+    let database = xxh3_64_with_seed(change.database.unwrap_or_default().as_bytes(), seed);
     xxh3_64_with_seed(change.collection.unwrap_or_default().as_bytes(), database)
 }
 

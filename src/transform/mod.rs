@@ -13,9 +13,10 @@ use bytes::Bytes;
 
 use crate::config::{Config, StreamConfig};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
-use crate::event::{Batch, ChangeEvent, Lane, Message};
-use crate::format::{MessageWriter, Record, Written};
+use crate::event::{Batch, ChangeEvent, Destination, EventId, Lane, Message};
+use crate::format::{DeadLetter, MessageWriter, Record, Stage, Written};
 
+use edit::Edits;
 use lane::LaneChoice;
 use memory::LaneMemory;
 use outlet::Outlet;
@@ -23,8 +24,13 @@ use outlet::Outlet;
 /// What turns the events of one stream into messages: compiled once, applied to each event.
 #[derive(Debug)]
 pub struct Transform {
+    /// The stream's name.
+    stream: String,
     lanes: LaneChoice,
+    edits: Option<Edits>,
     outlets: Vec<Outlet>,
+    /// There is a place for dead letters.
+    dead_letters: bool,
 }
 
 /// What is the same for all events of a server reply: made once for each, so that the same event
@@ -48,7 +54,7 @@ impl Context {
 /// What became of the events of a batch.
 #[derive(Debug, Default)]
 pub struct Transformed {
-    /// The messages, in stream order.
+    /// The messages, in stream order, dead letters among them.
     pub messages: Vec<Message>,
     /// Events that make more than one message, by their number, and how many.
     pub copies: Vec<(u64, u32)>,
@@ -56,6 +62,26 @@ pub struct Transformed {
     pub skipped: Vec<u64>,
     /// Why the event after all of these cannot be turned into a message.
     pub refused: Option<RecordError>,
+}
+
+/// Why an event makes no message, and whether it becomes a dead letter where there is a place.
+struct Refusal {
+    error: RecordError,
+    stage: Stage,
+}
+
+/// What is written while an event is transformed; used again for the next.
+struct Sheet {
+    message: MessageWriter,
+    /// The event as it may go out.
+    edited: Vec<u8>,
+}
+
+impl Sheet {
+    /// For events of `bytes`.
+    fn new(bytes: usize) -> Self {
+        Self { message: MessageWriter::with_capacity(bytes), edited: Vec::new() }
+    }
 }
 
 impl Transform {
@@ -66,9 +92,14 @@ impl Transform {
     /// limits, and what `run` needs and is missing.
     pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Self, ConfigError> {
         let pubsub = config.require_run()?.pubsub;
+        let edits = Edits::compile(config, stream)?;
+        let seed = edits.as_ref().and_then(Edits::lane_seed);
         Ok(Self {
-            lanes: LaneChoice::compile(&stream.id, pubsub.ordering, pubsub.lanes)?,
+            stream: stream.id.to_string(),
+            lanes: LaneChoice::compile(&stream.id, pubsub.ordering, pubsub.lanes, seed)?,
+            edits,
             outlets: vec![Outlet::compile(config, stream, &stream.source.topic)?],
+            dead_letters: config.dead_letter.is_some(),
         })
     }
 
@@ -80,16 +111,17 @@ impl Transform {
             messages: Vec::with_capacity(batch.len() * self.outlets.len()),
             ..Transformed::default()
         };
-        let mut writer = MessageWriter::with_capacity(batch.bytes() / batch.len().max(1));
+        let mut sheet = Sheet::new(batch.bytes() / batch.len().max(1));
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
             let before = done.messages.len();
-            let written = self.write(event, context, &mut writer, |lane, outlet, message| {
-                let (to, body) = (outlet.to.clone(), memory.keep(lane, message));
-                done.messages.push(Message { sequence, to, lane, body });
-            });
-            if let Err(refused) = written {
-                done.messages.truncate(before);
+            let mut keep = |to: &Destination, lane, message: &[u8]| {
+                let (to, body) = (to.clone(), memory.keep(lane, message));
+                Message { sequence, to, lane, body }
+            };
+            if let Err(refused) =
+                self.write(event, context, &mut sheet, &mut done.messages, &mut keep)
+            {
                 done.refused = Some(refused);
                 break;
             }
@@ -114,40 +146,96 @@ impl Transform {
         context: &Context,
     ) -> Result<Vec<Message>, RecordError> {
         let mut messages = Vec::new();
-        let mut writer = MessageWriter::with_capacity(event.len());
-        self.write(event, context, &mut writer, |lane, outlet, message| {
-            let (to, body) = (outlet.to.clone(), Bytes::copy_from_slice(message));
-            messages.push(Message { sequence, to, lane, body });
-        })?;
+        let mut keep = |to: &Destination, lane, message: &[u8]| {
+            let (to, body) = (to.clone(), Bytes::copy_from_slice(message));
+            Message { sequence, to, lane, body }
+        };
+        self.write(event, context, &mut Sheet::new(event.len()), &mut messages, &mut keep)?;
         Ok(messages)
     }
 
-    /// Writes the messages for `event` one after the other, and hands each to `keep`.
+    /// Appends the messages for `event`, each made by `keep`: those for its topics, or its dead
+    /// letter. On an error none is appended.
     fn write(
         &self,
         event: &[u8],
         context: &Context,
-        message: &mut MessageWriter,
-        mut keep: impl FnMut(Lane, &Outlet, &[u8]),
+        sheet: &mut Sheet,
+        messages: &mut Vec<Message>,
+        keep: &mut impl FnMut(&Destination, Lane, &[u8]) -> Message,
     ) -> Result<(), RecordError> {
         let read = ChangeEvent::decode(event)?;
-        let refuse = |message| read.refuse(RecordErrorKind::Format, message);
-        let lane = self.lanes.of(&read).map_err(refuse)?;
-        let record = Record { change: read, event_id: &read.event_id(), read: &read };
+        let before = messages.len();
+        let Err(refusal) = self.publish(&read, context, sheet, messages, keep) else {
+            return Ok(());
+        };
+        messages.truncate(before);
+        if !self.dead_letters {
+            return Err(refusal.error);
+        }
+        let Refusal { error, stage } = &refusal;
+        let Sheet { message, edited } = sheet;
+        // What cannot be protected does not go out as a dead letter either.
+        let sendable = self.edit(&read, context, edited).ok().map(|change| change.bson);
+        DeadLetter::of_event(&self.stream, *stage, error, &read, sendable).write(message);
+        messages.push(keep(&Destination::DeadLetter, Lane::Unordered, sheet.message.message()));
+        Ok(())
+    }
+
+    /// Appends the messages for the topics of an event.
+    fn publish(
+        &self,
+        read: &ChangeEvent<'_>,
+        context: &Context,
+        sheet: &mut Sheet,
+        messages: &mut Vec<Message>,
+        keep: &mut impl FnMut(&Destination, Lane, &[u8]) -> Message,
+    ) -> Result<(), Refusal> {
+        let refuse = |kind, text| self.refuse(read, kind, text);
+        let format = |text| refuse(RecordErrorKind::Format, text);
+        let Sheet { message, edited } = sheet;
+        let event_id = self.event_id(read);
+        let change = self.edit(read, context, edited)?;
+        let lane = self.lanes.of(read).map_err(format)?;
+        let record = Record { change, event_id: &event_id, read };
         for outlet in &self.outlets {
             message.begin();
             let written = outlet.envelope.write(&record, message);
-            if written.map_err(|(kind, text)| read.refuse(kind, text))? == Written::Nothing {
+            if written.map_err(|(kind, text)| refuse(kind, text))? == Written::Nothing {
                 continue;
             }
-            outlet.attributes.write(&record, message).map_err(refuse)?;
+            outlet.attributes.write(&record, message).map_err(format)?;
             if context.redriven {
                 message.attribute("redriven", &[b"true"]);
             }
             self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
-            keep(lane, outlet, message.message());
+            messages.push(keep(&outlet.to, lane, message.message()));
         }
         Ok(())
+    }
+
+    /// The event as it may go out, written into `edited`.
+    fn edit<'a>(
+        &self,
+        read: &ChangeEvent<'a>,
+        context: &Context,
+        edited: &'a mut Vec<u8>,
+    ) -> Result<ChangeEvent<'a>, Refusal> {
+        let Some(edits) = &self.edits else { return Ok(*read) };
+        let changed = edits.apply(read, context, edited);
+        let change = changed.and_then(|()| ChangeEvent::look_at(edited));
+        change.map_err(|error| Refusal { error, stage: Stage::Transform })
+    }
+
+    /// The id of an event, made with a key where its document key is protected.
+    fn event_id(&self, read: &ChangeEvent<'_>) -> EventId {
+        self.edits.as_ref().map_or_else(|| read.event_id(), |edits| edits.event_id(read))
+    }
+
+    fn refuse(&self, read: &ChangeEvent<'_>, kind: RecordErrorKind, message: String) -> Refusal {
+        let event_id = Some(self.event_id(read).to_string());
+        let error = RecordError { event_id, ..read.refuse(kind, message) };
+        Refusal { error, stage: Stage::Transform }
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) fn event(parts: Document) -> RawDocumentBuf {
 pub(super) fn applied(edits: &Edits, event: &RawDocument) -> Result<Document, RecordError> {
     let mut out = vec![1, 2, 3];
     let change = ChangeEvent::decode(event.as_bytes()).unwrap();
-    let done = edits.apply(&change, &Context { now_ms: 1_700_000_000_250 }, &mut out);
+    let done =
+        edits.apply(&change, &Context { now_ms: 1_700_000_000_250, redriven: false }, &mut out);
     if let Err(error) = done {
         assert!(out.is_empty());
         return Err(error);
