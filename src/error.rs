@@ -88,6 +88,8 @@ pub enum RecordErrorKind {
     Decode,
     /// It cannot be expressed as a message (too many or too large attributes, for example).
     Format,
+    /// The topic template makes no topic's name of it.
+    Route,
 }
 
 /// One change event cannot be turned into a message.

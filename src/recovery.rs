@@ -73,6 +73,9 @@ pub fn hint(error: &Error) -> &'static str {
                 "The server sent something this version cannot read: please report it with the error text."
             }
             RecordErrorKind::Format => "Send fewer or shorter attributes: see `pubsub.attributes`.",
+            RecordErrorKind::Route => {
+                "Give the fields of the source's topic template a text for when there is no value: `{collection|other}`."
+            }
         },
         Error::Publish(error) => publish_hint(error.kind),
         Error::Checkpoint(error) => match error.kind {

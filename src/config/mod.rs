@@ -13,6 +13,7 @@ mod gcp;
 mod mongodb;
 mod namespaces;
 mod pubsub;
+mod routing;
 mod running;
 mod subscriptions;
 
@@ -31,6 +32,7 @@ mod path;
 mod schema;
 mod stages;
 mod streams;
+mod template;
 mod validate;
 mod yaml;
 
@@ -44,6 +46,10 @@ pub use load::{Environment, Loaded, from_value, from_yaml, load};
 pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
 pub use namespaces::{NamePattern, NamespaceFilter};
 pub use pubsub::{Attribute, BatchConfig, Envelope, JsonMode, Ordering, PubSubConfig, TopicConfig};
+pub use routing::{
+    ConditionConfig, Conditions, OrderingField, RouteConfig, RoutingOperator, RoutingRule,
+    TopicList,
+};
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,
 };
@@ -51,7 +57,9 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use streams::{RunSections, StreamConfig};
 pub use subscriptions::SubscriptionConfig;
+pub(crate) use template::{Field, Part, Template, is_template};
 pub use units::{ByteSize, Millis, Seconds};
+pub(crate) use validate::is_resource_id;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,10 +4,12 @@ mod attributes;
 mod envelope;
 pub mod json;
 mod message;
+mod template;
 
 pub(crate) use attributes::AttributeWriter;
 pub(crate) use envelope::{Envelope, Written};
 pub(crate) use message::MessageWriter;
+pub(crate) use template::TemplateWriter;
 
 use crate::event::{ChangeEvent, EventId};
 

@@ -3,6 +3,7 @@
 mod lane;
 mod memory;
 mod outlet;
+mod route;
 
 pub use lane::HASH_NAME;
 
@@ -10,18 +11,18 @@ use bytes::Bytes;
 
 use crate::config::{Config, StreamConfig};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
-use crate::event::{Batch, ChangeEvent, Lane, Message};
+use crate::event::{Batch, ChangeEvent, Destination, Lane, Message};
 use crate::format::{MessageWriter, Record, Written};
 
 use lane::LaneChoice;
 use memory::LaneMemory;
-use outlet::Outlet;
+use route::Route;
 
 /// What turns the events of one stream into messages: compiled once, applied to each event.
 #[derive(Debug)]
 pub struct Transform {
     lanes: LaneChoice,
-    outlets: Vec<Outlet>,
+    route: Route,
 }
 
 /// What is the same for all events of a server reply: made once for each, so that the same event
@@ -62,8 +63,8 @@ impl Transform {
     pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Self, ConfigError> {
         let pubsub = config.require_run()?.pubsub;
         Ok(Self {
-            lanes: LaneChoice::compile(&stream.id, pubsub.ordering, pubsub.lanes)?,
-            outlets: vec![Outlet::compile(config, stream, &stream.source.topic)?],
+            lanes: LaneChoice::compile(&stream.id, &pubsub.ordering, pubsub.lanes, None)?,
+            route: Route::compile(config, stream)?,
         })
     }
 
@@ -72,15 +73,15 @@ impl Transform {
     #[must_use]
     pub fn apply_batch(&self, first: u64, batch: &Batch, context: &Context) -> Transformed {
         let mut done = Transformed {
-            messages: Vec::with_capacity(batch.len() * self.outlets.len()),
+            messages: Vec::with_capacity(batch.len() * self.route.usual()),
             ..Transformed::default()
         };
         let mut writer = MessageWriter::with_capacity(batch.bytes() / batch.len().max(1));
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
             let before = done.messages.len();
-            let written = self.write(event, context, &mut writer, |lane, outlet, message| {
-                let (to, body) = (outlet.to.clone(), memory.keep(lane, message));
+            let written = self.write(event, context, &mut writer, |lane, to, message| {
+                let body = memory.keep(lane, message);
                 done.messages.push(Message { sequence, to, lane, body });
             });
             if let Err(refused) = written {
@@ -110,8 +111,8 @@ impl Transform {
     ) -> Result<Vec<Message>, RecordError> {
         let mut messages = Vec::new();
         let mut writer = MessageWriter::with_capacity(event.len());
-        self.write(event, context, &mut writer, |lane, outlet, message| {
-            let (to, body) = (outlet.to.clone(), Bytes::copy_from_slice(message));
+        self.write(event, context, &mut writer, |lane, to, message| {
+            let body = Bytes::copy_from_slice(message);
             messages.push(Message { sequence, to, lane, body });
         })?;
         Ok(messages)
@@ -123,13 +124,13 @@ impl Transform {
         event: &[u8],
         _context: &Context,
         message: &mut MessageWriter,
-        mut keep: impl FnMut(Lane, &Outlet, &[u8]),
+        mut keep: impl FnMut(Lane, Destination, &[u8]),
     ) -> Result<(), RecordError> {
         let read = ChangeEvent::decode(event)?;
         let refuse = |message| read.refuse(RecordErrorKind::Format, message);
         let lane = self.lanes.of(&read).map_err(refuse)?;
         let record = Record { change: read, event_id: &read.event_id(), read: &read };
-        for outlet in &self.outlets {
+        for outlet in self.route.of(&read) {
             message.begin();
             let written = outlet.envelope.write(&record, message);
             if written.map_err(|(kind, text)| read.refuse(kind, text))? == Written::Nothing {
@@ -137,7 +138,9 @@ impl Transform {
             }
             outlet.attributes.write(&record, message).map_err(refuse)?;
             self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
-            keep(lane, outlet, message.message());
+            let to = outlet.destination(&read);
+            let to = to.map_err(|text| read.refuse(RecordErrorKind::Route, text))?;
+            keep(lane, to, message.message());
         }
         Ok(())
     }
