@@ -90,6 +90,8 @@ pub enum RecordErrorKind {
     Protect,
     /// It cannot be expressed as a message (too many or too large attributes, for example).
     Format,
+    /// The topic template makes no topic's name of it.
+    Route,
 }
 
 impl RecordErrorKind {
@@ -100,6 +102,7 @@ impl RecordErrorKind {
             Self::Decode => "decode",
             Self::Format => "format",
             Self::Protect => "protect",
+            Self::Route => "route",
         }
     }
 }

@@ -2,8 +2,11 @@
 
 mod change;
 pub(crate) mod elements;
+mod field;
 
 pub use change::{ChangeEvent, EventId, Image};
+pub use field::FieldPath;
+pub(crate) use field::Scalar;
 
 use std::fmt;
 use std::ops::Range;

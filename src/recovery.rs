@@ -78,6 +78,9 @@ pub fn hint(error: &Error) -> &'static str {
                 "Nothing of the event was sent: set what the text names in `protection`, or see `docs/guide/protection.md` for what an event must look like to be protected."
             }
             RecordErrorKind::Format => "Send fewer or shorter attributes: see `pubsub.attributes`.",
+            RecordErrorKind::Route => {
+                "Give the fields of the source's topic template a text for when there is no value: `{collection|other}`."
+            }
         },
         Error::Publish(error) => publish_hint(error.kind),
         Error::Checkpoint(error) => match error.kind {

@@ -42,7 +42,7 @@ pub struct Identity {
     pub scope: String,
     /// Name of the replica set.
     pub replica_set: String,
-    /// `lanes 64 xxh3-64`, `document xxh3-64` or `none`.
+    /// `lanes 64 xxh3-64`, `document xxh3-64`, `field customer.id lanes 64 xxh3-64` or `none`.
     pub ordering: String,
 }
 
@@ -55,10 +55,13 @@ impl Identity {
             stream: stream.id.to_string(),
             scope: stream.capture.to_string(),
             replica_set: String::new(),
-            ordering: match pubsub.ordering {
+            ordering: match &pubsub.ordering {
                 Ordering::Lanes => format!("lanes {} {HASH_NAME}", pubsub.lanes),
                 Ordering::Document => format!("document {HASH_NAME}"),
                 Ordering::None => "none".into(),
+                Ordering::Field(field) => {
+                    format!("field {} lanes {} {HASH_NAME}", field.0, pubsub.lanes)
+                }
             },
         }
     }

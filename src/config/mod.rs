@@ -16,6 +16,7 @@ mod mongodb;
 mod namespaces;
 mod protect;
 mod pubsub;
+mod routing;
 mod running;
 mod subscriptions;
 
@@ -35,6 +36,7 @@ mod path;
 mod schema;
 mod stages;
 mod streams;
+mod template;
 mod validate;
 mod yaml;
 
@@ -53,6 +55,10 @@ pub use namespaces::{NamePattern, NamespaceFilter};
 pub(crate) use protect::leads_to_id;
 pub use protect::{ProtectAction, ProtectRule, ProtectionConfig};
 pub use pubsub::{Attribute, BatchConfig, Envelope, JsonMode, Ordering, PubSubConfig, TopicConfig};
+pub use routing::{
+    ConditionConfig, Conditions, OrderingField, RouteConfig, RoutingOperator, RoutingRule,
+    TopicList,
+};
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,
 };
@@ -60,7 +66,9 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use streams::{RunSections, StreamConfig};
 pub use subscriptions::SubscriptionConfig;
+pub(crate) use template::{Field, Part, Template, is_template};
 pub use units::{ByteSize, Millis, Seconds};
+pub(crate) use validate::is_resource_id;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Compressor, EnrichConfig, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
-    NamespaceFilter, Operation, ProtectRule, ReadPreference, Secret,
+    NamespaceFilter, Operation, ProtectRule, ReadPreference, RouteConfig, Secret, TopicList,
 };
 
 /// What to read.
@@ -50,9 +50,15 @@ pub struct SourceConfig {
     /// Collection, for the scope `collection`. Default: none.
     #[schemars(example = &"orders")]
     pub collection: Option<String>,
-    /// Key below `pubsub.topics` of the topic that the events go to. Default: `default`.
-    #[serde(default = "default_topic")]
-    pub topic: String,
+    /// Where events go that no rule takes: a key below `pubsub.topics`, or a template of a topic's
+    /// name such as `{database}.{collection}`, or a list of those: each gets every event.
+    /// Default: `default`.
+    #[serde(default)]
+    pub topic: TopicList,
+    /// Rules that send events to other topics by what is in the document, such as `{topic: paid,
+    /// when: {field: status, equals: paid}}`. The first that holds decides. Default: `[]`.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
     /// What the data of a message is, where the topic does not say so. Default: that of `pubsub`.
     #[schemars(example = &"change_event")]
     pub envelope: Option<Envelope>,
@@ -112,10 +118,6 @@ pub struct SourceConfig {
     /// URI, with its tags and its staleness. Default: that of the URI, else `primary`.
     #[schemars(example = &"primary")]
     pub read_preference: Option<ReadPreference>,
-}
-
-fn default_topic() -> String {
-    "default".into()
 }
 
 fn default_batch_size() -> u32 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Millis, SubscriptionConfig};
+use super::{ByteSize, Millis, OrderingField, RoutingRule, SubscriptionConfig};
 
 /// Where and how to publish.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -37,6 +37,16 @@ pub struct PubSubConfig {
     /// Attributes that are sent; they are billed like data. Default: all of them.
     #[serde(default = "Attribute::all")]
     pub attributes: Vec<Attribute>,
+    /// Further attributes by their name, each a text with fields in braces, such as
+    /// `{collection}.{operation}` or `{field:customer.id|none}`; left out where a field without a
+    /// text for that case is missing. Default: `{}`.
+    #[serde(default)]
+    pub extra_attributes: BTreeMap<String, String>,
+    /// Rules for all sources, by the key of the topic that gets the events that they take beside
+    /// those topics that other rules name, such as `alerts: {source: orders, field: total,
+    /// operator: greater_than, value: 100}`. Default: `{}`.
+    #[serde(default)]
+    pub routing: BTreeMap<String, RoutingRule>,
     /// What the data of a message is, where neither the topic nor the source says so.
     /// Default: `change_event`.
     #[serde(default)]
@@ -78,7 +88,7 @@ pub struct TopicConfig {
 }
 
 /// In which order messages are published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ordering {
     /// In order for each document, documents hashed onto `lanes` ordering keys: order and full
@@ -89,6 +99,10 @@ pub enum Ordering {
     Document,
     /// No ordering key and no promise.
     None,
+    /// In order for each value of this field of the document, also across the collections of a
+    /// stream; values hashed onto `lanes` ordering keys.
+    #[serde(untagged)]
+    Field(OrderingField),
 }
 
 /// How messages are put into requests.
@@ -148,6 +162,15 @@ pub enum Attribute {
 }
 
 impl Attribute {
+    /// What it is called in a message and in the configuration.
+    #[must_use]
+    pub fn name(self) -> String {
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|name| Some(name.as_str()?.to_owned()))
+            .unwrap_or_default()
+    }
+
     /// All of them, the default.
     #[must_use]
     pub fn all() -> Vec<Self> {

@@ -159,6 +159,14 @@ impl<'a> ChangeEvent<'a> {
         self.cluster_time.or_else(token)
     }
 
+    /// The document as far as the event shows it: the full document, else the before-image, else
+    /// the document key.
+    #[must_use]
+    pub fn known_document(&self) -> Option<&'a [u8]> {
+        let images = [self.full_document, self.before_change];
+        images.into_iter().find_map(Image::document).or(self.document_key)
+    }
+
     /// The event's id: a digest of the resume token's `_data`.
     #[must_use]
     pub fn event_id(&self) -> EventId {

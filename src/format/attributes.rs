@@ -1,23 +1,26 @@
 //! The attributes of a message.
 
-use crate::config::Attribute;
+use crate::config::{Attribute, PubSubConfig, StreamConfig, Template};
 use crate::error::ConfigError;
-use crate::event::{ChangeEvent, StreamId};
+use crate::event::ChangeEvent;
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 
-use super::{MessageWriter, Record};
+use super::{MessageWriter, Record, TemplateWriter};
 
 /// Writes the configured attributes of one stream.
 #[derive(Debug)]
 pub(crate) struct AttributeWriter {
     attributes: Vec<Attribute>,
+    /// Further attributes by their name.
+    extra: Vec<(String, TemplateWriter)>,
     connection_id: String,
     source_name: String,
 }
 
 impl AttributeWriter {
-    pub fn compile(stream: &StreamId, attributes: &[Attribute]) -> Result<Self, ConfigError> {
-        for name in [&stream.connection_id, &stream.source_name] {
+    pub fn compile(stream: &StreamConfig, pubsub: &PubSubConfig) -> Result<Self, ConfigError> {
+        let id = &stream.id;
+        for name in [&id.connection_id, &id.source_name] {
             if name.len() > MAX_ATTRIBUTE_VALUE {
                 return Err(ConfigError {
                     path: "mongodb.connections".into(),
@@ -28,10 +31,18 @@ impl AttributeWriter {
                 });
             }
         }
+        let extra = pubsub.extra_attributes.iter().map(|(name, template)| {
+            let parsed = Template::parse(template).map_err(|message| ConfigError {
+                path: format!("pubsub.extra_attributes.{name}"),
+                message,
+            })?;
+            Ok((name.clone(), TemplateWriter::compile(&parsed, stream)))
+        });
         Ok(Self {
-            attributes: attributes.to_vec(),
-            connection_id: stream.connection_id.as_ref().to_owned(),
-            source_name: stream.source_name.as_ref().to_owned(),
+            attributes: pubsub.attributes.clone(),
+            extra: extra.collect::<Result<_, ConfigError>>()?,
+            connection_id: id.connection_id.as_ref().to_owned(),
+            source_name: id.source_name.as_ref().to_owned(),
         })
     }
 
@@ -57,6 +68,17 @@ impl AttributeWriter {
                     out.attribute("source_name", &[self.source_name.as_bytes()]);
                 }
                 Attribute::ContentType => out.attribute("content_type", &[b"application/json"]),
+            }
+        }
+        self.write_extra(change, out)
+    }
+
+    fn write_extra(&self, change: &ChangeEvent<'_>, out: &mut MessageWriter) -> Result<(), String> {
+        let mut text = String::new();
+        for (name, template) in &self.extra {
+            text.clear();
+            if template.write(change, &mut text).is_ok() {
+                out.attribute(name, &[checked(name, &text)?]);
             }
         }
         Ok(())

@@ -5,11 +5,13 @@ pub(crate) mod dead_letter;
 mod envelope;
 pub mod json;
 mod message;
+mod template;
 
 pub(crate) use attributes::AttributeWriter;
 pub(crate) use dead_letter::{DeadLetter, Stage};
 pub(crate) use envelope::{Envelope, Written};
 pub(crate) use message::MessageWriter;
+pub(crate) use template::TemplateWriter;
 
 use crate::event::{ChangeEvent, EventId};
 

@@ -6,6 +6,7 @@ mod lane;
 mod memory;
 mod outlet;
 mod protect;
+mod route;
 
 pub use lane::HASH_NAME;
 
@@ -19,7 +20,7 @@ use crate::format::{DeadLetter, MessageWriter, Record, Stage, Written};
 use edit::Edits;
 use lane::LaneChoice;
 use memory::LaneMemory;
-use outlet::Outlet;
+use route::Route;
 
 /// What turns the events of one stream into messages: compiled once, applied to each event.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub struct Transform {
     stream: String,
     lanes: LaneChoice,
     edits: Option<Edits>,
-    outlets: Vec<Outlet>,
+    route: Route,
     /// There is a place for dead letters.
     dead_letters: bool,
 }
@@ -96,9 +97,9 @@ impl Transform {
         let seed = edits.as_ref().and_then(Edits::lane_seed);
         Ok(Self {
             stream: stream.id.to_string(),
-            lanes: LaneChoice::compile(&stream.id, pubsub.ordering, pubsub.lanes, seed)?,
+            lanes: LaneChoice::compile(&stream.id, &pubsub.ordering, pubsub.lanes, seed)?,
             edits,
-            outlets: vec![Outlet::compile(config, stream, &stream.source.topic)?],
+            route: Route::compile(config, stream)?,
             dead_letters: config.dead_letter.is_some(),
         })
     }
@@ -108,16 +109,18 @@ impl Transform {
     #[must_use]
     pub fn apply_batch(&self, first: u64, batch: &Batch, context: &Context) -> Transformed {
         let mut done = Transformed {
-            messages: Vec::with_capacity(batch.len() * self.outlets.len()),
+            messages: Vec::with_capacity(batch.len() * self.route.usual()),
             ..Transformed::default()
         };
         let mut sheet = Sheet::new(batch.bytes() / batch.len().max(1));
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
             let before = done.messages.len();
-            let mut keep = |to: &Destination, lane, message: &[u8]| {
-                let (to, body) = (to.clone(), memory.keep(lane, message));
-                Message { sequence, to, lane, body }
+            let mut keep = |to, lane, message: &[u8]| Message {
+                sequence,
+                to,
+                lane,
+                body: memory.keep(lane, message),
             };
             if let Err(refused) =
                 self.write(event, context, &mut sheet, &mut done.messages, &mut keep)
@@ -146,9 +149,11 @@ impl Transform {
         context: &Context,
     ) -> Result<Vec<Message>, RecordError> {
         let mut messages = Vec::new();
-        let mut keep = |to: &Destination, lane, message: &[u8]| {
-            let (to, body) = (to.clone(), Bytes::copy_from_slice(message));
-            Message { sequence, to, lane, body }
+        let mut keep = |to, lane, message: &[u8]| Message {
+            sequence,
+            to,
+            lane,
+            body: Bytes::copy_from_slice(message),
         };
         self.write(event, context, &mut Sheet::new(event.len()), &mut messages, &mut keep)?;
         Ok(messages)
@@ -162,7 +167,7 @@ impl Transform {
         context: &Context,
         sheet: &mut Sheet,
         messages: &mut Vec<Message>,
-        keep: &mut impl FnMut(&Destination, Lane, &[u8]) -> Message,
+        keep: &mut impl FnMut(Destination, Lane, &[u8]) -> Message,
     ) -> Result<(), RecordError> {
         let read = ChangeEvent::decode(event)?;
         let before = messages.len();
@@ -178,7 +183,7 @@ impl Transform {
         // What cannot be protected does not go out as a dead letter either.
         let sendable = self.edit(&read, context, edited).ok().map(|change| change.bson);
         DeadLetter::of_event(&self.stream, *stage, error, &read, sendable).write(message);
-        messages.push(keep(&Destination::DeadLetter, Lane::Unordered, sheet.message.message()));
+        messages.push(keep(Destination::DeadLetter, Lane::Unordered, sheet.message.message()));
         Ok(())
     }
 
@@ -189,7 +194,7 @@ impl Transform {
         context: &Context,
         sheet: &mut Sheet,
         messages: &mut Vec<Message>,
-        keep: &mut impl FnMut(&Destination, Lane, &[u8]) -> Message,
+        keep: &mut impl FnMut(Destination, Lane, &[u8]) -> Message,
     ) -> Result<(), Refusal> {
         let refuse = |kind, text| self.refuse(read, kind, text);
         let format = |text| refuse(RecordErrorKind::Format, text);
@@ -198,7 +203,7 @@ impl Transform {
         let change = self.edit(read, context, edited)?;
         let lane = self.lanes.of(read).map_err(format)?;
         let record = Record { change, event_id: &event_id, read };
-        for outlet in &self.outlets {
+        for outlet in self.route.of(read) {
             message.begin();
             let written = outlet.envelope.write(&record, message);
             if written.map_err(|(kind, text)| refuse(kind, text))? == Written::Nothing {
@@ -209,7 +214,9 @@ impl Transform {
                 message.attribute("redriven", &[b"true"]);
             }
             self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
-            messages.push(keep(&outlet.to, lane, message.message()));
+            let to = outlet.destination(read);
+            let to = to.map_err(|text| refuse(RecordErrorKind::Route, text))?;
+            messages.push(keep(to, lane, message.message()));
         }
         Ok(())
     }

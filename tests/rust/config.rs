@@ -21,6 +21,8 @@ mod original;
 mod overrides;
 #[path = "config/reference.rs"]
 mod reference;
+#[path = "config/routing.rs"]
+mod routing;
 #[path = "config/subscriptions.rs"]
 mod subscriptions;
 #[path = "config/unreadable.rs"]

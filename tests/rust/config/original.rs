@@ -28,6 +28,7 @@ gcp:
 pubsub:
   topics:
     default: {name: shop-changes, description: All changes}
+    alerts: {name: shop-alerts}
   routing:
     default: {}
     alerts: {source: primary.orders, field: total, value: 100, operator: greater_than}
@@ -63,7 +64,6 @@ fn every_key_is_accepted_and_those_for_later_are_named_once() {
         [
             "`mongodb.connections.primary.retry`, `mongodb.connections.analytics.retry`",
             "`gcp.pubsub`",
-            "`pubsub.routing`",
             "`transforms`",
             "`schemas`",
             "`error_handling.dead_letter_topic`",
