@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::config::{Config, StreamConfig};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
-use crate::event::{Batch, ChangeEvent, Lane, Message};
+use crate::event::{Batch, ChangeEvent, EventId, Lane, Message};
 use crate::format::{MessageWriter, Record, Written};
 
 use lane::LaneChoice;
@@ -119,6 +119,11 @@ impl Transform {
         Ok(messages)
     }
 
+    /// The id that the messages of an event carry.
+    pub(crate) fn event_id(&self, read: &ChangeEvent<'_>) -> EventId {
+        read.event_id()
+    }
+
     /// Writes the messages for `event` one after the other, and hands each to `keep`.
     fn write(
         &self,
@@ -130,7 +135,7 @@ impl Transform {
         let read = ChangeEvent::decode(event)?;
         let refuse = |message| read.refuse(RecordErrorKind::Format, message);
         let lane = self.lanes.of(&read).map_err(refuse)?;
-        let record = Record { change: read, event_id: &read.event_id(), read: &read };
+        let record = Record { change: read, event_id: &self.event_id(&read), read: &read };
         for outlet in &self.outlets {
             message.begin();
             let written = outlet.envelope.write(&record, message);
