@@ -123,8 +123,8 @@ impl<'a> Redrive<'a> {
         let message = stored.and_then(|stored| Some((stored.message()?, &stored.topic)));
         let Some((body, topic)) = message else { return Ok(left(why)) };
         let lane = if body.ordering_key.is_empty() { Lane::Unordered } else { Lane::Key(0) };
-        let (to, body) = (Destination::Topic(topic.as_str().into()), body.encode_to_vec().into());
-        let message: Message = Message { sequence: 0, to, lane, body: Bytes::from(body) };
+        let (to, body) = (Destination::Topic(topic.as_str().into()), body.encode_to_vec());
+        let message = Message { sequence: 0, to, lane, body: Bytes::from(body) };
         self.send(vec![message], Outcome::Stored).await
     }
 
