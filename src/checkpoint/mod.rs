@@ -21,6 +21,7 @@ pub use gcs::{Bucket, GcsStore};
 pub use memory::MemoryStore;
 pub use mongodb::MongoStore;
 pub use open::Stores;
+pub(crate) use positions::open_source;
 pub use positions::{clear, parse_start, set, show};
 pub use take_over::{TakenOver, take_over};
 pub use tracker::{Committable, Freed, Tracker};

@@ -4,6 +4,7 @@
 //! documentation that Python sees is in `python/mongo_gcp_stream/_core/`.
 
 mod admin;
+mod dead_letter;
 mod emulator;
 mod errors;
 mod extended_json;
@@ -25,6 +26,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<admin::Finding>()?;
     module.add_class::<admin::Step>()?;
     module.add_class::<admin::Validation>()?;
+    module.add_class::<dead_letter::DeadLetter>()?;
+    module.add_class::<dead_letter::Redriven>()?;
+    module.add_function(wrap_pyfunction!(dead_letter::dead_letter_list, module)?)?;
+    module.add_function(wrap_pyfunction!(dead_letter::dead_letter_redrive, module)?)?;
     module.add_class::<emulator::EmulatorStatistics>()?;
     module.add_class::<emulator::PyEmulator>()?;
     module.add_class::<position::StoredPosition>()?;

@@ -175,7 +175,8 @@ impl Transform {
             return Ok(());
         };
         messages.truncate(before);
-        if !self.dead_letters {
+        // One that is redriven is a dead letter already, and stays one.
+        if !self.dead_letters || context.redriven {
             return Err(refusal.error);
         }
         let Refusal { error, stage } = &refusal;
@@ -234,8 +235,9 @@ impl Transform {
         change.map_err(|error| Refusal { error, stage: Stage::Transform })
     }
 
-    /// The id of an event, made with a key where its document key is protected.
-    fn event_id(&self, read: &ChangeEvent<'_>) -> EventId {
+    /// The id that the messages of an event carry: made with a key where its document key is
+    /// protected.
+    pub(crate) fn event_id(&self, read: &ChangeEvent<'_>) -> EventId {
         self.edits.as_ref().map_or_else(|| read.event_id(), |edits| edits.event_id(read))
     }
 

@@ -15,6 +15,12 @@ from mongo_gcp_stream._core._admin import (
     setup,
     validate,
 )
+from mongo_gcp_stream._core._dead_letter import (
+    DeadLetter,
+    Redriven,
+    dead_letter_list,
+    dead_letter_redrive,
+)
 from mongo_gcp_stream._core._emulator import Emulator, EmulatorStatistics
 from mongo_gcp_stream._core._positions import (
     StoredPosition,
@@ -25,11 +31,13 @@ from mongo_gcp_stream._core._positions import (
 from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
 
 __all__ = [
+    "DeadLetter",
     "EffectiveValue",
     "Emulator",
     "EmulatorStatistics",
     "Failure",
     "Finding",
+    "Redriven",
     "RunReport",
     "Runner",
     "Step",
@@ -38,6 +46,8 @@ __all__ = [
     "Validation",
     "__version__",
     "check",
+    "dead_letter_list",
+    "dead_letter_redrive",
     "log_format",
     "position_clear",
     "position_set",
