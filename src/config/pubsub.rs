@@ -38,8 +38,8 @@ pub struct PubSubConfig {
     #[serde(default = "Attribute::all")]
     pub attributes: Vec<Attribute>,
     /// Further attributes by their name, each a text with fields in braces, such as
-    /// `{collection}.{operation}` or `{field:customer.id|none}`; left out where a field without a
-    /// text for that case is missing. Default: `{}`.
+    /// `{collection}.{operation}` or `{field:customer.id}`; left out where a field is missing.
+    /// Default: `{}`.
     #[serde(default)]
     pub extra_attributes: BTreeMap<String, String>,
     /// Rules for all sources, by the key of the topic that gets the events that they take beside

@@ -102,9 +102,6 @@ impl<'a> Redrive<'a> {
             Ok(messages) => messages,
             Err(refused) => return Ok(left(&refused.to_string())),
         };
-        if messages.iter().any(|message| message.to == Destination::DeadLetter) {
-            return Ok(left("it would become a dead letter again"));
-        }
         // A message that another topic took is not sent there once more.
         let refused_by = letter.message.as_ref().map(|message| message.topic.as_str());
         let is_one = |message: &Message| goes_to(message, refused_by);
