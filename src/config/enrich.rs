@@ -40,7 +40,8 @@ pub struct EnrichConfig {
     /// New names of fields, by their path; not where the new name is taken already.
     /// Default: `{}`.
     pub rename: BTreeMap<String, String>,
-    /// Paths of the fields that go out, `_id` beside them. Default: `[]`, which is all of them.
+    /// Paths of the fields that go out, `_id` beside them; an empty list means all fields.
+    /// Default: `[]`.
     pub include: Vec<String>,
     /// Paths of fields that do not go out. Goes before `include` and `copy`. Default: `[]`.
     pub exclude: Vec<String>,

@@ -290,4 +290,4 @@ impl Part {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::transform) mod tests;
