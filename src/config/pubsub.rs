@@ -204,4 +204,6 @@ pub enum JsonMode {
     Relaxed,
     /// Extended JSON v2, canonical: every type kept.
     Canonical,
+    /// Plain JSON, no value wrapped: ids, dates, decimals and binary data are texts.
+    Simplified,
 }
