@@ -43,7 +43,7 @@ pub struct EnrichConfig {
     /// Paths of the fields that go out, `_id` beside them; an empty list means all fields.
     /// Default: `[]`.
     pub include: Vec<String>,
-    /// Paths of fields that do not go out. Goes before `include` and `copy`. Default: `[]`.
+    /// Paths of fields that do not go out. Goes before `include`. Default: `[]`.
     pub exclude: Vec<String>,
 }
 

@@ -172,3 +172,24 @@ def test_what_was_not_run_is_marked() -> None:
     steps = re.findall(r"^## \d\. (.*)$", START, re.MULTILINE)
     assert len(steps) == 7
     assert [step for step in steps if "[not run" not in step] == ["The first event"]
+
+
+@pytest.mark.parametrize("page", ["protection.md", "enrichment.md"])
+def test_the_configuration_of_a_transform_loads(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", "mongodb://127.0.0.1:9/")
+    monkeypatch.setenv("GCP_PROJECT_ID", "some-project")
+    monkeypatch.setenv("PROTECTION_KEY", "only-for-this-guide")
+    (text,) = blocks((GUIDES / page).read_text(), "yaml")
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    assert not Runner(str(config)).warnings
+
+
+def test_the_hash_in_the_guide_is_what_its_recipe_gives() -> None:
+    text = (GUIDES / "protection.md").read_text()
+    (recipe,) = blocks(text, "python")
+    names: dict[str, Any] = {"key": b"only-for-this-guide"}
+    exec(recipe.replace("\nhmac.new", "\nfound = hmac.new"), names)  # noqa: S102
+    assert text.count(f'"{names["found"]}"') == 2

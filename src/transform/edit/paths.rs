@@ -186,9 +186,10 @@ impl Paths {
         next
     }
 
-    /// The nodes at the elements of an array.
-    pub fn items(&self, active: Active) -> Active {
-        let mut next = Active::default();
+    /// The nodes at an element of an array, whose name is its place. A rule may give the place,
+    /// too, and `*` means every one.
+    pub fn items(&self, active: Active, place: &[u8]) -> Active {
+        let mut next = self.step(active, place);
         for at in active.nodes() {
             let node = &self.nodes[at];
             if node.any.is_some() || !node.names.is_empty() {
@@ -258,7 +259,7 @@ impl Paths {
             let name = &rest[..end];
             let mut next = self.step(single, name);
             if first && is_index(name) {
-                next = next.with(self.items(active));
+                next = next.with(self.items(active, name));
             }
             if end == rest.len() {
                 reach.active = reach.active.with(next);
@@ -297,7 +298,7 @@ impl Paths {
             }
             let next = self.step(self.single(active), part);
             out.extend_from_slice(self.renamed(next).map_or(part, str::as_bytes));
-            active = if is_index(part) { next.with(self.items(active)) } else { next };
+            active = if is_index(part) { next.with(self.items(active, part)) } else { next };
         }
     }
 }

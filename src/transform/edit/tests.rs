@@ -172,5 +172,31 @@ fn rules_are_refused_with_their_path() {
     let error = Edits::compile(&config, &config.streams().unwrap()[0]).unwrap_err();
     assert_eq!(error.path, "mongodb.connections.main.sources.orders.protect[255].path");
 }
+
+#[test]
+fn rules_step_through_arrays() {
+    let rules = |paths: [&str; 3]| {
+        let rule = |path| json!({"path": path, "action": "mask", "keep": 0});
+        json!({"protect": paths.map(rule)})
+    };
+    let document = || doc! {"a": [[{"b": "x"}], {"b": ["x", 1, null]}, "x"], "c": {"b": "x"}};
+    let out = full(rules(["a.b", "none", "none[*]"]), document());
+    let masked = doc! {"a": [[{"b": "X"}], {"b": "XXXX"}, "x"], "c": {"b": "x"}};
+    assert_eq!(out, masked);
+    let out = full(rules(["a[*].b[*]", "c[*].b[*]", "none"]), document());
+    let masked = doc! {"a": [[{"b": "X"}], {"b": ["X", "XXXX", null]}, "x"], "c": {"b": "X"}};
+    assert_eq!(out, masked);
+    let out = full(rules(["a.0.b", "a.2", "c.*"]), document());
+    let masked = doc! {"a": [[{"b": "X"}], {"b": ["x", 1, null]}, "X"], "c": {"b": "X"}};
+    assert_eq!(out, masked);
+    let out = full(rules(["a.*", "c", "none"]), document());
+    assert_eq!(out, doc! {"a": ["XXXX", "XXXX", "X"], "c": "XXXX"});
+    assert_eq!(
+        full(json!({"protect": [{"path": "a[*]", "action": "remove"}]}), document()),
+        doc! {"a": [], "c": {"b": "x"}}
+    );
+}
+
+mod guide;
 mod key;
 mod properties;

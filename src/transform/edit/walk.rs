@@ -138,19 +138,20 @@ impl<'a> Walk<'a> {
         }
         match kind {
             DOCUMENT => self.document(value, here, included)?,
-            ARRAY => self.array(value, self.paths.items(here), included)?,
+            ARRAY => self.array(value, here, included)?,
             _ => self.out.extend_from_slice(value),
         }
         Ok(Some(kind))
     }
 
-    /// Appends an array whose elements are at `active`, counted anew.
+    /// Appends the array `bson`, at `active`, its elements counted anew.
     fn array(&mut self, bson: &[u8], active: Active, included: bool) -> Result<(), Fault> {
         let start = self.begin()?;
         let mut count = 0_usize;
         let mut index = itoa::Buffer::new();
         for element in Elements::of(bson).ok_or(DAMAGED)? {
             let element = element.ok_or(DAMAGED)?;
+            let active = self.paths.items(active, element.name);
             let at = self.header(element.kind, index.format(count).as_bytes());
             let kind = self.value(element.kind, element.value, active, included)?;
             self.settle(at, kind);
