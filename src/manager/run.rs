@@ -128,6 +128,7 @@ impl Manager {
                 in_flight = now.in_flight,
                 read = now.read,
                 published = now.processed_changes,
+                dead_lettered = now.dead_lettered,
                 requests = now.requests,
                 retries = now.retries,
                 errors = now.total_errors,

@@ -62,12 +62,9 @@ impl Place {
     ) -> Result<(), Error> {
         match self {
             Self::File(file) => {
-                let (file, selection) = (Arc::clone(file), selection.clone());
+                // Blocks: nothing else goes on, and one dead letter is in memory at a time.
                 let path = file.path().display().to_string();
-                let found = spawn_blocking(move || read(&file, &selection)).await;
-                let found = found.unwrap_or_else(|lost| Err(io::Error::other(lost)));
-                found.map_err(|error| failed("read", &path, &error))?.into_iter().for_each(take);
-                Ok(())
+                read(file, selection, take).map_err(|error| failed("read", &path, &error))
             }
             Self::Subscription(subscription) => subscription.pull(selection, &mut take).await,
         }
@@ -125,19 +122,22 @@ impl Selection {
 }
 
 /// The same dead letter may have been written twice, before and after a crash: it counts once.
-fn read(file: &DeadLetterFile, selection: &Selection) -> io::Result<Vec<Found>> {
-    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+fn read(
+    file: &DeadLetterFile,
+    selection: &Selection,
+    mut take: impl FnMut(Found),
+) -> io::Result<()> {
+    let mut seen = HashSet::new();
     file.read(|line| {
         let letter = Letter::read(line).filter(|letter| selection.takes(letter));
         let digest = blake3::hash(line);
         if let Some(letter) = letter
             && seen.insert(digest)
         {
-            found.push(Found { letter, handle: Handle::Line(digest) });
+            take(Found { letter, handle: Handle::Line(digest) });
         }
-        found.len() < selection.limit
-    })?;
-    Ok(found)
+        seen.len() < selection.limit
+    })
 }
 
 fn failed(what: &str, path: &str, error: &io::Error) -> Error {

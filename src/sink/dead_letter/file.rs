@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -83,7 +84,7 @@ impl DeadLetterFile {
         let _lock = self.lock()?;
         for path in self.all() {
             let temporary = with_suffix(&self.path, ".new");
-            let mut file = BufWriter::new(File::create(&temporary)?);
+            let mut file = BufWriter::new(for_its_owner().truncate(true).open(&temporary)?);
             let mut changed = false;
             for line in lines(&path)? {
                 let line = line?;
@@ -107,7 +108,7 @@ impl DeadLetterFile {
     /// Opens the file at its end. A last line without an end was cut off by a crash: nobody has a
     /// receipt for it.
     fn open(&self) -> io::Result<File> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+        let mut file = for_its_owner().read(true).append(true).open(&self.path)?;
         if file.seek(SeekFrom::End(0))? > 0 {
             let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
@@ -140,7 +141,7 @@ impl DeadLetterFile {
     /// Held until it is dropped.
     fn lock(&self) -> io::Result<File> {
         let path = with_suffix(&self.path, ".lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let file = for_its_owner().open(path)?;
         file.lock()?;
         Ok(file)
     }
@@ -149,6 +150,13 @@ impl DeadLetterFile {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         folder.unwrap_or(Path::new("."))
     }
+}
+
+/// Dead letters hold documents: for this user's eyes only.
+fn for_its_owner() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).mode(0o600);
+    options
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

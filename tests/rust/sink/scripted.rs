@@ -243,7 +243,8 @@ impl Rig {
     }
 }
 
-fn config(port: u16, setup: &Setup) -> PubSubConfig {
+/// A section that leads to the server at `port`.
+pub fn config(port: u16, setup: &Setup) -> PubSubConfig {
     let mut pubsub: PubSubConfig = serde_json::from_str(r#"{"topics": {}}"#).unwrap();
     pubsub.endpoint = Some(format!("http://127.0.0.1:{port}"));
     pubsub.slots = setup.slots;
