@@ -118,6 +118,9 @@ fn write_scalar(value: Scalar<'_>, out: &mut String) -> Option<()> {
         Scalar::Text(text) => out.write_str(text),
         Scalar::Boolean(value) => write!(out, "{value}"),
         Scalar::Integer(value) => write!(out, "{value}"),
+        Scalar::Double(value) if value.is_infinite() => {
+            out.write_str(if value > 0.0 { "Infinity" } else { "-Infinity" })
+        }
         Scalar::Double(value) => write!(out, "{value}"),
         Scalar::Decimal(value) => write!(out, "{value}"),
         Scalar::Date(ms) => write_date(ms, out),

@@ -113,6 +113,16 @@ def test_a_topic_that_is_missing_holds_its_stream_up_and_loses_nothing(line: Lin
     assert set(documents(delivered[rare])) == {2}
 
 
+def test_check_says_that_templates_are_not_looked_at(line: Line) -> None:
+    line.configure(source={"topic": ["default", "{collection}"]})
+    with Process("check", "--config", str(line.config), "--json", env=line.env) as process:
+        process.wait()
+    findings = json.loads(process.stdout)
+    notes = [found for found in findings if found["subject"] == "topic {collection}"]
+    assert [note["severity"] for note in notes] == ["note", "skipped", "skipped"]
+    assert "each event names its topic" in notes[0]["what"]
+
+
 def test_a_name_that_pubsub_refuses_is_an_error_without_it(line: Line) -> None:
     line.configure(source={"topic": "{field:kind}"})
     line.prepare()
