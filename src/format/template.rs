@@ -48,11 +48,8 @@ impl TemplateWriter {
             match part {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Value { field, otherwise } => {
-                    let written = field.write(change, out).is_some();
-                    match otherwise {
-                        _ if written => {}
-                        Some(otherwise) => out.push_str(otherwise),
-                        None => return Err(field.missing()),
+                    if field.write(change, out).is_none() {
+                        out.push_str(otherwise.as_deref().ok_or_else(|| field.missing())?);
                     }
                 }
             }

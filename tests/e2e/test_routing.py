@@ -184,6 +184,20 @@ def test_the_events_of_a_customer_are_in_order_across_collections(line: Line) ->
     assert {message.attributes["zone"] for message in messages} == {"eu"}
 
 
+def test_a_delete_that_hides_its_customer_is_not_overtaken(line: Line) -> None:
+    line.configure(source={"full_document": "default"}, pubsub={"ordering": "field:customer.id"})
+    line.prepare()
+    for step in range(40):
+        line.collection.insert_one({"_id": step % 4, "customer": {"id": f"c{step}"}})
+        line.collection.delete_one({"_id": step % 4})
+    assert line.catch_up().wait() == 0
+    operations: dict[int, list[str]] = {}
+    for message in first_deliveries(line.pubsub.messages()):
+        (number,) = documents([message])
+        operations.setdefault(number, []).append(message.attributes["operation"])
+    assert operations == {number: ["insert", "delete"] * 10 for number in range(4)}
+
+
 def test_another_field_is_another_order(line: Line) -> None:
     line.configure(pubsub={"ordering": "field:customer.id"})
     line.prepare()
