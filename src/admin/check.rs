@@ -93,7 +93,7 @@ fn templates(config: &Config) -> Result<BTreeSet<String>, Error> {
     let of_rules = streams.iter().flat_map(|stream| config.routes_of(stream));
     let lists = of_rules.map(|route| route.topic);
     let lists = lists.chain(streams.iter().map(|stream| stream.source.topic.clone()));
-    let topics = lists.flat_map(|list| list.iter().map(str::to_owned).collect::<Vec<_>>());
+    let topics = lists.flat_map(|list| list.names().map(str::to_owned).collect::<Vec<_>>());
     Ok(topics.filter(|topic| is_template(topic)).collect())
 }
 

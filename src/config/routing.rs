@@ -24,8 +24,8 @@ pub enum TopicList {
 }
 
 impl TopicList {
-    /// The topics in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    /// The keys and templates in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         let list = match self {
             Self::One(topic) => std::slice::from_ref(topic),
             Self::Several(topics) => topics,
@@ -34,13 +34,13 @@ impl TopicList {
     }
 
     fn check(&self, pubsub: &PubSubConfig, path: &str) -> Result<(), ConfigError> {
-        expect(self.iter().next().is_some(), path, "at least one topic is needed")?;
-        for (index, topic) in self.iter().enumerate() {
+        expect(self.names().next().is_some(), path, "at least one topic is needed")?;
+        for (index, topic) in self.names().enumerate() {
             let path = match self {
                 Self::One(_) => path.to_owned(),
                 Self::Several(_) => item(path, index),
             };
-            expect(!self.iter().take(index).any(|other| other == topic), &path, "is there twice")?;
+            expect(!self.names().take(index).any(|other| other == topic), &path, "is there twice")?;
             check_topic(topic, pubsub, &path)?;
         }
         Ok(())
@@ -118,17 +118,22 @@ pub struct ConditionConfig {
     /// Dotted path in the document, such as `customer.country`; a number is an array's index.
     pub field: String,
     /// It is there and equals this text, number or boolean.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub equals: Option<Value>,
     /// It is not there, or does not equal this text, number or boolean.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_equals: Option<Value>,
     /// It is there and greater than this text or number.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub greater_than: Option<Value>,
     /// It is there and less than this text or number.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub less_than: Option<Value>,
     /// Whether it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exists: Option<bool>,
     /// It is there and equals one of these texts, numbers and booleans.
-    #[serde(rename = "in")]
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     pub any_of: Option<Vec<Value>>,
 }
 

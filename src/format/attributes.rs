@@ -116,3 +116,6 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a [u8], String> {
 fn too_long(name: &str) -> String {
     format!("the attribute {name} would be longer than {MAX_ATTRIBUTE_VALUE} bytes")
 }
+
+#[cfg(test)]
+mod tests;

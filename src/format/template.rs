@@ -48,11 +48,8 @@ impl TemplateWriter {
             match part {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Value { field, otherwise } => {
-                    let written = field.write(change, out).is_some();
-                    match otherwise {
-                        _ if written => {}
-                        Some(otherwise) => out.push_str(otherwise),
-                        None => return Err(field.missing()),
+                    if field.write(change, out).is_none() {
+                        out.push_str(otherwise.as_deref().ok_or_else(|| field.missing())?);
                     }
                 }
             }
@@ -118,6 +115,9 @@ fn write_scalar(value: Scalar<'_>, out: &mut String) -> Option<()> {
         Scalar::Text(text) => out.write_str(text),
         Scalar::Boolean(value) => write!(out, "{value}"),
         Scalar::Integer(value) => write!(out, "{value}"),
+        Scalar::Double(value) if value.is_infinite() => {
+            out.write_str(if value > 0.0 { "Infinity" } else { "-Infinity" })
+        }
         Scalar::Double(value) => write!(out, "{value}"),
         Scalar::Decimal(value) => write!(out, "{value}"),
         Scalar::Date(ms) => write_date(ms, out),

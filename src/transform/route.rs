@@ -38,10 +38,10 @@ impl Route {
     /// The outlets and rules of `stream`.
     pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Self, ConfigError> {
         let mut topics = Vec::new();
-        let otherwise = choose(stream, stream.source.topic.iter(), &mut topics)?;
+        let otherwise = choose(stream, stream.source.topic.names(), &mut topics)?;
         let mut rules = Vec::new();
         for route in config.routes_of(stream) {
-            let outlets = choose(stream, route.topic.iter(), &mut topics)?;
+            let outlets = choose(stream, route.topic.names(), &mut topics)?;
             rules.push(Rule::compile(&route, outlets, stream)?);
         }
         let outlets = topics.iter().map(|topic| Outlet::compile(config, stream, topic));

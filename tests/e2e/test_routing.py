@@ -113,6 +113,16 @@ def test_a_topic_that_is_missing_holds_its_stream_up_and_loses_nothing(line: Lin
     assert set(documents(delivered[rare])) == {2}
 
 
+def test_check_says_that_templates_are_not_looked_at(line: Line) -> None:
+    line.configure(source={"topic": ["default", "{collection}"]})
+    with Process("check", "--config", str(line.config), "--json", env=line.env) as process:
+        process.wait()
+    findings = json.loads(process.stdout)
+    notes = [found for found in findings if found["subject"] == "topic {collection}"]
+    assert [note["severity"] for note in notes] == ["note", "skipped", "skipped"]
+    assert "each event names its topic" in notes[0]["what"]
+
+
 def test_a_name_that_pubsub_refuses_is_an_error_without_it(line: Line) -> None:
     line.configure(source={"topic": "{field:kind}"})
     line.prepare()
@@ -172,6 +182,20 @@ def test_the_events_of_a_customer_are_in_order_across_collections(line: Line) ->
         assert documents(own) == list(range(number, 60, 5))
         assert len({message.ordering_key for message in own}) == 1
     assert {message.attributes["zone"] for message in messages} == {"eu"}
+
+
+def test_a_delete_that_hides_its_customer_is_not_overtaken(line: Line) -> None:
+    line.configure(source={"full_document": "default"}, pubsub={"ordering": "field:customer.id"})
+    line.prepare()
+    for step in range(40):
+        line.collection.insert_one({"_id": step % 4, "customer": {"id": f"c{step}"}})
+        line.collection.delete_one({"_id": step % 4})
+    assert line.catch_up().wait() == 0
+    operations: dict[int, list[str]] = {}
+    for message in first_deliveries(line.pubsub.messages()):
+        (number,) = documents([message])
+        operations.setdefault(number, []).append(message.attributes["operation"])
+    assert operations == {number: ["insert", "delete"] * 10 for number in range(4)}
 
 
 def test_another_field_is_another_order(line: Line) -> None:

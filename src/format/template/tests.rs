@@ -46,13 +46,14 @@ fn each_scalar_has_a_text() {
     let decimal: mongodb::bson::Decimal128 = "1.20".parse().unwrap();
     let id = ObjectId::parse_str("65f1c2a0b1c2d3e4f5a6b7c8").unwrap();
     let values = doc! {
-        "text": "x", "yes": true, "int": -3, "long": 1_i64 << 40, "double": 0.5, "decimal": decimal,
+        "endless": f64::NEG_INFINITY, "text": "x", "yes": true, "int": -3, "long": 1_i64 << 40, "double": 0.5, "decimal": decimal,
         "id": id, "date": DateTime::from_millis(1_769_817_600_250),
         "second": DateTime::from_millis(1_769_817_600_000), "early": DateTime::from_millis(i64::MIN),
     };
     let event = doc! {"fullDocument": values};
     for (name, text) in [
         ("text", "x"),
+        ("endless", "-Infinity"),
         ("yes", "true"),
         ("int", "-3"),
         ("long", "1099511627776"),

@@ -30,7 +30,7 @@ fn carried_out(page: &str) {
     let event = RawDocumentBuf::try_from(&event).unwrap();
     let (mut out, mut written) = (Vec::new(), Vec::new());
     let change = ChangeEvent::decode(event.as_bytes()).unwrap();
-    let context = Context { now_ms: 1_769_860_800_250 };
+    let context = Context { now_ms: 1_769_860_800_250, redriven: false };
     edits.apply(&change, &context, &mut out).unwrap();
     write_document(&out, JsonMode::Relaxed, &mut written).unwrap();
     let written: Value = serde_json::from_slice(&written).unwrap();
