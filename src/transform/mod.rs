@@ -242,8 +242,10 @@ impl Transform {
     }
 
     fn refuse(&self, read: &ChangeEvent<'_>, kind: RecordErrorKind, message: String) -> Refusal {
-        let event_id = Some(self.event_id(read).to_string());
-        let error = RecordError { event_id, ..read.refuse(kind, message) };
+        let error = match &self.edits {
+            Some(edits) => edits.refuse(read, kind, message),
+            None => read.refuse(kind, message),
+        };
         Refusal { error, stage: Stage::Transform }
     }
 }

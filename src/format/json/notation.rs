@@ -248,7 +248,7 @@ mod tests {
             "nested": { "list": [ObjectId::from_bytes([1; 12]), {}] },
         };
         let expected = serde_json::json!({
-            "oid": "ab".repeat(12), "date": "2026-11-22T17:43:05.417Z",
+            "oid": "ab".repeat(12), "date": "2026-11-22T17:03:05.417Z",
             "whole": "1970-01-01T00:00:00Z", "before": "1969-12-31T23:59:59.999Z",
             "year_1": "0001-01-01T00:00:00Z", "earlier": -62_135_596_800_001_i64,
             "late": 253_402_300_800_000_i64, "int": 1, "long": i64::MAX, "double": 1.5,

@@ -119,7 +119,9 @@ fn shows_canary(bytes: &[u8]) -> bool {
 fn apply(rules: serde_json::Value, event: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let change = ChangeEvent::look_at(event).ok()?;
-    edits(rules, Some(KEY)).apply(&change, &Context { now_ms: 0, redriven: false }, &mut out).ok()?;
+    edits(rules, Some(KEY))
+        .apply(&change, &Context { now_ms: 0, redriven: false }, &mut out)
+        .ok()?;
     Some(out)
 }
 
