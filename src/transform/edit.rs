@@ -134,7 +134,7 @@ impl Edits {
         });
         written.map_err(|fault| {
             out.clear();
-            self.refuse(change, fault)
+            self.refuse(change, RecordErrorKind::Protect, fault.0.into())
         })
     }
 
@@ -155,8 +155,14 @@ impl Edits {
         self.protector.keys().filter(|_| self.guards_id).map(Keys::lane_seed)
     }
 
-    fn refuse(&self, change: &ChangeEvent<'_>, Fault(message): Fault) -> RecordError {
-        let error = change.refuse(RecordErrorKind::Protect, message.into());
+    /// An error about the event as it was read, with the id that may be told.
+    pub fn refuse(
+        &self,
+        change: &ChangeEvent<'_>,
+        kind: RecordErrorKind,
+        message: String,
+    ) -> RecordError {
+        let error = change.refuse(kind, message);
         // Without a key nothing can stand for a token that may hold a protected value.
         let tells = self.protector.keys().is_some() || self.hides_key(change) == Ok(false);
         RecordError { event_id: tells.then(|| self.event_id(change).to_string()), ..error }

@@ -16,11 +16,11 @@ pub(super) struct Additions(Vec<Addition>);
 #[derive(Debug)]
 struct Addition {
     name: Box<[u8]>,
-    from: From,
+    source: Source,
 }
 
 #[derive(Debug)]
-enum From {
+enum Source {
     /// A value that is always the same.
     Static { kind: u8, value: Vec<u8> },
     /// `_metadata`: a date at this place of a document that is else always the same.
@@ -45,12 +45,12 @@ impl Additions {
         let mut all = Vec::new();
         for (name, value) in &enrich.fields {
             let (kind, value) = raw(static_value(value)?)?;
-            all.push(Addition::new(name, From::Static { kind, value }));
+            all.push(Addition::new(name, Source::Static { kind, value }));
         }
         for (name, from) in &enrich.copy {
             let names = field_path::names(from)?;
             let names = names.into_iter().map(|name| name.into_bytes().into()).collect();
-            all.push(Addition::new(name, From::Event(names)));
+            all.push(Addition::new(name, Source::Event(names)));
         }
         if enrich.metadata {
             all.push(Addition::new("_metadata", metadata(stream)?));
@@ -73,7 +73,7 @@ impl Additions {
         for addition in &self.0 {
             let mut walk = Walk::new(origin.guarded, origin.protector, out);
             let start = walk.header(0, &addition.name);
-            let kind = addition.from.write(origin, &mut walk)?;
+            let kind = addition.source.write(origin, &mut walk)?;
             walk.settle(start, kind);
         }
         Ok(())
@@ -81,12 +81,12 @@ impl Additions {
 }
 
 impl Addition {
-    fn new(name: &str, from: From) -> Self {
-        Self { name: name.as_bytes().into(), from }
+    fn new(name: &str, source: Source) -> Self {
+        Self { name: name.as_bytes().into(), source }
     }
 }
 
-impl From {
+impl Source {
     fn write(&self, origin: Origin<'_>, walk: &mut Walk<'_>) -> Result<Option<u8>, Fault> {
         match self {
             Self::Static { kind, value } => {
@@ -143,7 +143,7 @@ fn child<'a>(document: &'a [u8], name: &[u8]) -> Option<Element<'a>> {
     Elements::of(document)?.find(name)
 }
 
-fn metadata(stream: &StreamId) -> Result<From, String> {
+fn metadata(stream: &StreamId) -> Result<Source, String> {
     let (_, document) = raw(Bson::Document(doc! {
         "processed_at": DateTime::from_millis(0),
         "source": "mongodb_change_stream",
@@ -155,7 +155,7 @@ fn metadata(stream: &StreamId) -> Result<From, String> {
     let date = 4 + 1 + "processed_at".len() + 1;
     let first = Elements::of(&document).and_then(|mut all| all.next()?);
     match first {
-        Some(first) if first.kind == DATE => Ok(From::Metadata { document, date }),
+        Some(first) if first.kind == DATE => Ok(Source::Metadata { document, date }),
         _ => Err("`_metadata` does not begin with its date".into()),
     }
 }

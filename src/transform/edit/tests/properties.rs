@@ -18,7 +18,7 @@ const CANARY: &str = "canary-7f3a9b-must-not-be-seen";
 #[derive(Clone, Debug)]
 enum Step {
     Field { name: String, wild: bool },
-    Item { before: usize },
+    Item { before: usize, told: bool },
 }
 
 fn name() -> impl Strategy<Value = String> {
@@ -28,7 +28,7 @@ fn name() -> impl Strategy<Value = String> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (name(), prop::bool::weighted(0.2)).prop_map(|(name, wild)| Step::Field { name, wild }),
-        2 => (0..3_usize).prop_map(|before| Step::Item { before }),
+        2 => (0..3_usize, any::<bool>()).prop_map(|(before, told)| Step::Item { before, told }),
     ]
 }
 
@@ -67,11 +67,14 @@ fn canary() -> impl Strategy<Value = Bson> {
     ]
 }
 
-/// The path of a rule for the value that the steps lead to.
+/// The path of a rule for the value that the steps lead to. An array that a name comes after need
+/// not be told.
 fn rule(steps: &[Step]) -> String {
     let mut path = String::new();
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
+        let named = matches!(steps.get(index + 1), Some(Step::Field { .. }));
         match step {
+            Step::Item { told: false, .. } if named => {}
             Step::Item { .. } => path.push_str("[*]"),
             Step::Field { name, wild } => {
                 if !path.is_empty() {
@@ -88,7 +91,7 @@ fn rule(steps: &[Step]) -> String {
 fn nested(steps: &[Step], value: Bson, noise: &Bson) -> Bson {
     steps.iter().rev().fold(value, |value, step| match step {
         Step::Field { name, .. } => doc! {"before": noise, name: value, "behind": noise}.into(),
-        Step::Item { before } => {
+        Step::Item { before, .. } => {
             let mut items = vec![noise.clone(); *before];
             items.push(value);
             items.into()
@@ -100,7 +103,7 @@ fn nested(steps: &[Step], value: Bson, noise: &Bson) -> Bson {
 fn dotted(steps: &[Step]) -> String {
     let parts = steps.iter().map(|step| match step {
         Step::Field { name, .. } => name.clone(),
-        Step::Item { before } => before.to_string(),
+        Step::Item { before, .. } => before.to_string(),
     });
     parts.collect::<Vec<_>>().join(".")
 }
@@ -135,20 +138,26 @@ proptest! {
     #[test]
     fn a_protected_value_is_nowhere(
         steps in steps(), value in canary(), noise in noise(), split in 1..6_usize,
-        action in 0..ACTIONS.len(), sharded: bool,
+        action in 0..ACTIONS.len(), sharded in 0..3,
     ) {
         let document = nested(&steps, value.clone(), &noise);
         let split = split.min(steps.len());
         let updated = doc! {
-            "z": &noise, dotted(&steps[..split]): nested(&steps[split..], value.clone(), &noise),
+            "z": &noise, dotted(&steps) + ".x": value.clone(), dotted(&steps) + ".0.a.b": CANARY,
+            dotted(&steps[..split]): nested(&steps[split..], value.clone(), &noise),
         };
         let mut parts = doc! {
             "fullDocument": &document, "fullDocumentBeforeChange": &document,
             "updateDescription": {"updatedFields": updated, "removedFields": [dotted(&steps)]},
             "mine": &document,
         };
-        if sharded {
-            let key: Document = [(dotted(&steps), value), ("_id".into(), 1.into())].into_iter().collect();
+        let shard_key = match sharded {
+            0 => None,
+            1 => Some((dotted(&steps) + ".x", value)),
+            _ => Some((dotted(&steps[..split]), nested(&steps[split..], value, &noise))),
+        };
+        if let Some(field) = shard_key {
+            let key: Document = [field, ("_id".into(), 1.into())].into_iter().collect();
             parts.insert("documentKey", key);
             let hex: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
             parts.insert("_id", doc! {"_data": hex});
