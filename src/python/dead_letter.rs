@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use crate::admin::dead_letter::{self, From, Selection, Summary};
+use crate::admin::dead_letter::{self, Origin, Selection, Summary};
 
 use super::position::run;
 
@@ -29,7 +29,7 @@ pub(super) struct Redriven {
     why: String,
 }
 
-impl std::convert::From<Summary> for DeadLetter {
+impl From<Summary> for DeadLetter {
     fn from(letter: Summary) -> Self {
         let time = letter.time.and_then(|time| jiff::Timestamp::from_second(time.into()).ok());
         Self {
@@ -92,10 +92,10 @@ pub(super) fn dead_letter_redrive(
     redriven.collect()
 }
 
-fn from(file: Option<PathBuf>, subscription: Option<String>) -> From {
+fn from(file: Option<PathBuf>, subscription: Option<String>) -> Origin {
     match (file, subscription) {
-        (_, Some(name)) => From::Subscription(name),
-        (Some(path), None) => From::File(path),
-        (None, None) => From::Configured,
+        (_, Some(name)) => Origin::Subscription(name),
+        (Some(path), None) => Origin::File(path),
+        (None, None) => Origin::Configured,
     }
 }

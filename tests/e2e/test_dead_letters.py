@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mongo_gcp_stream import Runner
 
 from tests.support.dead_letters import DeadLetters
 from tests.support.mongod import failing
@@ -20,6 +23,9 @@ POISON = '"poisoned":true'
 #: ChangeStreamHistoryLost.
 HISTORY_LOST = 286
 POISONED: dict[str, Any] = {"_id": 1000, "revision": 1, "poisoned": True}
+
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "dead-letters.md"
 
 
 @pytest.fixture
@@ -254,3 +260,14 @@ def test_without_a_place_for_them_there_is_nothing_to_look_at(line: Line) -> Non
     process = command(line, "list", "--subscription", "nobody")
     assert process.wait() == 1
     assert "NOT_FOUND" in process.stderr
+
+
+def test_the_configuration_of_the_guide_loads(line: Line) -> None:
+    (section,) = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    topics = {"default": {"name": "shop"}, "undeliverable": {"name": "shop-undeliverable"}}
+    line.configure(pubsub={"topics": topics})
+    # JSON is YAML, section by section.
+    written = json.loads(line.config.read_text())
+    sections = [f"{name}: {json.dumps(value)}\n" for name, value in written.items()]
+    line.config.write_text("".join(sections) + section)
+    assert not Runner(str(line.config)).warnings

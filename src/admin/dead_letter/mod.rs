@@ -21,7 +21,7 @@ use place::{Found, Place};
 pub struct Selection {
     /// Where they are: a file, or a subscription by its name. By default the file of the
     /// configuration.
-    pub from: From,
+    pub from: Origin,
     /// Only those of this stream.
     pub stream: Option<String>,
     /// Only that of this event.
@@ -32,7 +32,7 @@ pub struct Selection {
 
 /// Where dead letters are.
 #[derive(Clone, Debug, Default)]
-pub enum From {
+pub enum Origin {
     /// The file that the configuration names, and those put aside.
     #[default]
     Configured,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::subscription::Subscription;
-use super::{From, Letter, Selection};
+use super::{Letter, Origin, Selection};
 use crate::config::{Config, DeadLetterFileConfig};
 use crate::error::{ConfigError, Error, PublishError, PublishErrorKind};
 use crate::sink::DeadLetterFile;
@@ -33,20 +33,20 @@ pub(super) enum Handle {
 }
 
 impl Place {
-    pub fn new(config: &Config, from: &From) -> Result<Self, Error> {
+    pub fn new(config: &Config, from: &Origin) -> Result<Self, Error> {
         let configured = config.dead_letter.as_ref().and_then(|section| section.file.as_ref());
         let file = match (from, configured) {
-            (From::Subscription(name), _) => {
+            (Origin::Subscription(name), _) => {
                 return Ok(Self::Subscription(Subscription::new(config, name)?));
             }
-            (From::Configured, None) => {
+            (Origin::Configured, None) => {
                 return Err(Error::Config(ConfigError {
                     path: "dead_letter.file".into(),
                     message: "missing: name a file or a subscription with dead letters".into(),
                 }));
             }
-            (From::Configured, Some(file)) => file.clone(),
-            (From::File(path), configured) => {
+            (Origin::Configured, Some(file)) => file.clone(),
+            (Origin::File(path), configured) => {
                 let path = path.clone();
                 DeadLetterFileConfig { path, ..configured.cloned().unwrap_or_default() }
             }
