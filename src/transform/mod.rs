@@ -121,14 +121,15 @@ impl Transform {
     fn write(
         &self,
         event: &[u8],
-        _context: &Context,
+        context: &Context,
         message: &mut MessageWriter,
         mut keep: impl FnMut(Lane, &Outlet, &[u8]),
     ) -> Result<(), RecordError> {
         let read = ChangeEvent::decode(event)?;
         let refuse = |message| read.refuse(RecordErrorKind::Format, message);
         let lane = self.lanes.of(&read).map_err(refuse)?;
-        let record = Record { change: read, event_id: &read.event_id(), read: &read };
+        let event_id = &read.event_id();
+        let record = Record { change: read, event_id, read: &read, now_ms: context.now_ms };
         for outlet in &self.outlets {
             message.begin();
             let written = outlet.envelope.write(&record, message);

@@ -36,7 +36,7 @@ impl Outlet {
         let path = format!("projects/{}/topics/{}", sections.gcp.project_id, topic.name);
         Ok(Self {
             to: Destination::Topic(path.into()),
-            envelope: Envelope::compile(envelope, json_mode),
+            envelope: Envelope::compile(envelope, json_mode, &stream.id),
             attributes: AttributeWriter::compile(&stream.id, &pubsub.attributes)?,
         })
     }
