@@ -219,3 +219,6 @@ fn missing(field: &str) -> Refusal {
     let text = format!("the debezium envelope needs {field}, which the event does not have");
     (RecordErrorKind::Format, text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
-use mongo_gcp_stream::config::{Environment, from_value};
+use mongo_gcp_stream::config::from_yaml;
 use mongo_gcp_stream::error::RecordErrorKind;
 use mongo_gcp_stream::transform::{Context, Transform};
 use mongodb::bson::{Bson, Document, doc};
@@ -31,18 +31,14 @@ fn event(case: &Case) -> Vec<u8> {
     STANDARD.decode(&case.event).unwrap()
 }
 
-/// The recording was made with the topic prefix `golden`.
+/// The configuration in the guide; the recording was made with the topic prefix `golden`.
 fn transform() -> Transform {
-    let tree = json!({
-        "mongodb": {"connections": {"golden": {
-            "uri": "mongodb://localhost",
-            "sources": {"orders": {"database": "shop", "collection": "orders"}},
-        }}},
-        "gcp": {"project_id": "p"},
-        "pubsub": {"envelope": "debezium", "topics": {"default": {"name": "shop-changes"}}},
-        "checkpoint": {"store": "memory"},
-    });
-    let config = from_value(tree, &Environment::new()).unwrap().config;
+    let guide = include_str!("../../docs/guide/debezium.md");
+    let yaml = guide.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let variables = [("MONGODB_URI", "mongodb://localhost"), ("GCP_PROJECT_ID", "some-project")];
+    let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let yaml = yaml.replace("    main:\n", "    golden:\n");
+    let config = from_yaml(&yaml, "debezium.md", &environment.into()).unwrap().config;
     Transform::compile(&config, &config.streams().unwrap()[0]).unwrap()
 }
 

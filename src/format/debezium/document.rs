@@ -77,7 +77,7 @@ impl<'o> DocumentWriter<'o> {
             ARRAY => self.nested(value, true, depth)?,
             0x05 => self.binary(value)?,
             0x07 => scalar::write_object_id(fixed(value)?, self.out),
-            0x08 => self.text(if value == [0] { "false" } else { "true" }),
+            0x08 => self.boolean(value)?,
             DATE => scalar::write_date(i64::from_le_bytes(fixed(value)?), self.strict, self.out),
             NULL => self.text("null"),
             0x10 => scalar::write_number(i32::from_le_bytes(fixed(value)?), self.out),
@@ -99,6 +99,15 @@ impl<'o> DocumentWriter<'o> {
             0x0f => self.code_with_scope(value, depth)?,
             0x7f => self.text(r#"{"$maxKey": 1}"#),
             0xff => self.text(r#"{"$minKey": 1}"#),
+            _ => return Err(malformed()),
+        }
+        Ok(())
+    }
+
+    fn boolean(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        match value {
+            [0] => self.text("false"),
+            [1] => self.text("true"),
             _ => return Err(malformed()),
         }
         Ok(())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bson import (
@@ -111,7 +112,7 @@ def _updates(orders: Collection[Any]) -> Iterator[Change]:
         ],
     }
     for name, change in changes.items():
-        yield name, 1, lambda change=change: orders.update_one({"_id": ID}, change)
+        yield name, 1, partial(orders.update_one, {"_id": ID}, change)
 
 
 def _ids(orders: Collection[Any]) -> Iterator[Change]:
@@ -128,9 +129,9 @@ def _ids(orders: Collection[Any]) -> Iterator[Change]:
         "null": None,
     }
     for name, value in ids.items():
-        yield f"insert {name} id", 1, lambda value=value: orders.insert_one({"_id": value})
+        yield f"insert {name} id", 1, partial(orders.insert_one, {"_id": value})
     for name, value in ids.items():
-        yield f"delete {name} id", 1, lambda value=value: orders.delete_one({"_id": value})
+        yield f"delete {name} id", 1, partial(orders.delete_one, {"_id": value})
 
 
 def _transaction(client: MongoClient[Any]) -> None:

@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from changes import all_changes, simple_changes
-
 from mongo_gcp_stream.testing import Emulator, Mongod
+
+from tests.golden.debezium.changes import all_changes, simple_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from changes import Change
     from pymongo import MongoClient
+    from typing_extensions import Self
+
+    from tests.golden.debezium.changes import Change
 
 TOPIC = "projects/golden/topics/golden.shop.orders"
 SUBSCRIPTION = "projects/golden/subscriptions/all"
@@ -58,7 +61,7 @@ class Server:
         text = SETTINGS.format(folder=folder, **settings)
         (folder / "config" / "application.properties").write_text(text)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         classpath = [*map(str, self.home.glob("*-runner.jar")), f"{self.home}/lib/*"]
         java = os.environ.get("JAVA_HOME", "")
         command = [f"{java}/bin/java" if java else "java", "-Xmx512m", "-XX:+UseSerialGC"]
@@ -127,7 +130,7 @@ class Recorder:
                 "value": data.decode(),
             }
             self.cases.append(case)
-        print(name, flush=True)
+        sys.stderr.write(f"{name}\n")
 
 
 def position(event: Any, messages: list[Any]) -> int:
@@ -160,7 +163,7 @@ def record_mode(home: Path, mode: str) -> list[dict[str, Any]]:
                 recorder.record(all_changes(client) if default else simple_changes(client, mode))
             record_missed(recorder, client, server)
         except BaseException:
-            print((server.folder / "server.log").read_text()[-6000:])
+            sys.stderr.write((server.folder / "server.log").read_text()[-6000:])
             raise
         return recorder.cases
 
