@@ -193,6 +193,8 @@ pub enum Envelope {
     /// The change event as the server sends it.
     #[default]
     ChangeEvent,
+    /// As Debezium's MongoDB connector writes it, with schemas switched off.
+    Debezium,
 }
 
 /// How values are written in JSON.

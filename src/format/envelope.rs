@@ -2,15 +2,19 @@
 //!
 //! An envelope is a file of its own beside this one, and an arm here.
 
+use super::debezium::Debezium;
 use super::{MessageWriter, Record, json};
 use crate::config::{self, JsonMode};
 use crate::error::RecordErrorKind;
+use crate::event::StreamId;
 
 /// One envelope, compiled.
 #[derive(Debug)]
 pub(crate) enum Envelope {
     /// The change event as the server sends it.
     ChangeEvent(JsonMode),
+    /// As Debezium's MongoDB connector writes it.
+    Debezium(Debezium),
 }
 
 /// What an envelope made of a record.
@@ -26,10 +30,11 @@ pub(crate) enum Written {
 pub(crate) type Refusal = (RecordErrorKind, String);
 
 impl Envelope {
-    /// Compiles `envelope` for one outlet of a stream.
-    pub fn compile(envelope: config::Envelope, json_mode: JsonMode) -> Self {
+    /// Compiles `envelope` for one outlet of `stream`.
+    pub fn compile(envelope: config::Envelope, json_mode: JsonMode, stream: &StreamId) -> Self {
         match envelope {
             config::Envelope::ChangeEvent => Self::ChangeEvent(json_mode),
+            config::Envelope::Debezium => Self::Debezium(Debezium::compile(&stream.connection_id)),
         }
     }
 
@@ -37,6 +42,7 @@ impl Envelope {
     pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
         match self {
             Self::ChangeEvent(mode) => write_json(record.change.bson, *mode, out)?,
+            Self::Debezium(debezium) => return debezium.write(record, out),
         }
         Ok(Written::Message)
     }

@@ -2,6 +2,7 @@
 
 mod attributes;
 pub(crate) mod dead_letter;
+mod debezium;
 mod envelope;
 pub mod json;
 mod message;
@@ -24,4 +25,6 @@ pub(crate) struct Record<'a> {
     pub event_id: &'a EventId,
     /// The event as it was read. Nothing of it is sent; what is derived from its token may be.
     pub read: &'a ChangeEvent<'a>,
+    /// When the server's reply came, in milliseconds since the epoch.
+    pub now_ms: i64,
 }

@@ -203,7 +203,7 @@ impl Transform {
         let event_id = self.event_id(read);
         let change = self.edit(read, context, edited)?;
         let lane = self.lanes.of(read).map_err(format)?;
-        let record = Record { change, event_id: &event_id, read };
+        let record = Record { change, event_id: &event_id, read, now_ms: context.now_ms };
         for outlet in self.route.of(read) {
             message.begin();
             let written = outlet.envelope.write(&record, message);

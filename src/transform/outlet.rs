@@ -73,6 +73,7 @@ impl Outlet {
             envelope: Envelope::compile(
                 envelope.unwrap_or(pubsub.envelope),
                 json_mode.unwrap_or(pubsub.json_mode),
+                &stream.id,
             ),
             attributes: AttributeWriter::compile(stream, pubsub)?,
         })
