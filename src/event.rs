@@ -2,6 +2,7 @@
 
 mod change;
 pub(crate) mod elements;
+pub(crate) mod token;
 
 pub use change::{ChangeEvent, EventId, Image};
 

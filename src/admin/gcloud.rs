@@ -107,6 +107,7 @@ mod tests {
             ack_deadline: None,
             dead_letter_topic: None,
             retention: None,
+            bigquery: false,
         };
         assert_eq!(
             create_subscription("p", "t", "s", &wanted),

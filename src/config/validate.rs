@@ -1,7 +1,7 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
 use super::{
-    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup,
+    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup, bigquery,
     subscriptions,
 };
 use crate::error::ConfigError;
@@ -161,6 +161,7 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
         )?;
     }
     subscriptions::check(&pubsub.topics)?;
+    bigquery::check(&pubsub.topics)?;
     pubsub.endpoint.as_deref().map(Endpoint::parse).transpose()?;
     for (index, attribute) in pubsub.attributes.iter().enumerate() {
         let path = format!("pubsub.attributes[{index}]");

@@ -2,15 +2,18 @@
 //!
 //! An envelope is a file of its own beside this one, and an arm here.
 
+use super::bigquery_cdc::BigQueryCdc;
 use super::{MessageWriter, Record, json};
-use crate::config::{self, JsonMode};
-use crate::error::RecordErrorKind;
+use crate::config::{self, JsonMode, StreamConfig, TopicConfig};
+use crate::error::{ConfigError, RecordErrorKind};
 
 /// One envelope, compiled.
 #[derive(Debug)]
 pub(crate) enum Envelope {
     /// The change event as the server sends it.
     ChangeEvent(JsonMode),
+    /// A row for BigQuery.
+    BigQueryCdc(BigQueryCdc),
 }
 
 /// What an envelope made of a record.
@@ -26,17 +29,29 @@ pub(crate) enum Written {
 pub(crate) type Refusal = (RecordErrorKind, String);
 
 impl Envelope {
-    /// Compiles `envelope` for one outlet of a stream.
-    pub fn compile(envelope: config::Envelope, json_mode: JsonMode) -> Self {
-        match envelope {
+    /// Compiles `envelope` for one outlet of `stream`, that to `topic` (its key and settings).
+    ///
+    /// # Errors
+    /// Where the envelope needs what `stream` or `topic` does not give.
+    pub fn compile(
+        envelope: config::Envelope,
+        json_mode: JsonMode,
+        stream: &StreamConfig,
+        topic: (&str, &TopicConfig),
+    ) -> Result<Self, ConfigError> {
+        Ok(match envelope {
             config::Envelope::ChangeEvent => Self::ChangeEvent(json_mode),
-        }
+            config::Envelope::BigqueryCdc => {
+                Self::BigQueryCdc(BigQueryCdc::compile(stream, topic)?)
+            }
+        })
     }
 
     /// Writes the data of a message, then the envelope's own attributes.
     pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
         match self {
             Self::ChangeEvent(mode) => write_json(record.change.bson, *mode, out)?,
+            Self::BigQueryCdc(rows) => return rows.write(record, out),
         }
         Ok(Written::Message)
     }

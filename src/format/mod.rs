@@ -1,11 +1,13 @@
 //! How a change event becomes the bytes of a message.
 
 mod attributes;
+mod bigquery_cdc;
 mod envelope;
 pub mod json;
 mod message;
 
 pub(crate) use attributes::AttributeWriter;
+pub(crate) use bigquery_cdc::column_name;
 pub(crate) use envelope::{Envelope, Written};
 pub(crate) use message::MessageWriter;
 

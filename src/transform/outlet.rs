@@ -27,8 +27,9 @@ impl Outlet {
     ) -> Result<Self, ConfigError> {
         let sections = config.require_run()?;
         let pubsub = sections.pubsub;
-        let topic = pubsub.topics.get(topic).ok_or_else(|| ConfigError {
-            path: format!("pubsub.topics.{topic}"),
+        let key = topic;
+        let topic = pubsub.topics.get(key).ok_or_else(|| ConfigError {
+            path: format!("pubsub.topics.{key}"),
             message: "no such topic".into(),
         })?;
         let envelope = topic.envelope.or(stream.source.envelope).unwrap_or(pubsub.envelope);
@@ -36,7 +37,7 @@ impl Outlet {
         let path = format!("projects/{}/topics/{}", sections.gcp.project_id, topic.name);
         Ok(Self {
             to: Destination::Topic(path.into()),
-            envelope: Envelope::compile(envelope, json_mode),
+            envelope: Envelope::compile(envelope, json_mode, stream, (key, topic))?,
             attributes: AttributeWriter::compile(&stream.id, &pubsub.attributes)?,
         })
     }

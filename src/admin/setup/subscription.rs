@@ -158,6 +158,7 @@ mod tests {
             ack_deadline: Some(Seconds::from_secs(60)),
             dead_letter_topic: Some("dead".into()),
             retention: Some(Seconds::from_secs(3600)),
+            bigquery: false,
         }
     }
 
