@@ -128,3 +128,43 @@ fn check_different(table: &BigQueryConfig, path: &str) -> Result<(), ConfigError
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn path_of(topic: &Value) -> Option<String> {
+        let topic: TopicConfig = serde_json::from_value(topic.clone()).unwrap();
+        check(&BTreeMap::from([("rows".to_owned(), topic)])).err().map(|error| error.path)
+    }
+
+    fn path_with(key: &str, value: &Value) -> Option<String> {
+        let mut table = json!({"dataset": "shop", "table": "orders"});
+        table[key] = value.clone();
+        path_of(&json!({"name": "rows", "bigquery": table}))
+    }
+
+    #[test]
+    fn mistakes_are_told_by_their_path() {
+        let without = json!({"name": "rows", "subscriptions": {"sub": {"bigquery": true}}});
+        let path = "pubsub.topics.rows.subscriptions.sub.bigquery";
+        assert_eq!(path_of(&without).as_deref(), Some(path));
+        for (key, value, at) in [
+            ("project", json!("a/b"), "project"),
+            ("dataset", json!("p.shop"), "dataset"),
+            ("table", json!(""), "table"),
+            ("primary_key", json!([]), "primary_key"),
+            ("primary_key", json!(["customer.id"]), "primary_key"),
+            ("primary_key", json!(["_id", "_ID"]), "columns"),
+            ("columns", json!({"total": "INT64; DROP"}), "columns.total"),
+            ("columns", json!({"name": "INT64", "Name": "INT64"}), "columns"),
+        ] {
+            let path = format!("pubsub.topics.rows.bigquery.{at}");
+            assert_eq!(path_with(key, &value), Some(path), "{key}: {value}");
+        }
+        let columns = json!({"total": "NUMERIC(10, 2)", "tags": "ARRAY<STRING>"});
+        assert_eq!(path_with("columns", &columns), None);
+    }
+}

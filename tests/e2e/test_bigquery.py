@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bson import Decimal128, ObjectId
+from google.cloud import pubsub_v1  # type: ignore[import-untyped]
 from mongo_gcp_stream.cli.exit_codes import ExitCode
 
 from tests.support.bigquery_model import Table, sequence
@@ -196,6 +199,22 @@ def test_setup_prints_the_table_and_the_subscription(line: Line) -> None:
     assert flags in printed.stdout
 
 
+def test_setup_makes_the_subscription_once(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(line, subscriptions={"to-bigquery": {"bigquery": True}})
+    made = setup(line)
+    assert re.search(r"^created +subscription to-bigquery", made.stdout, re.MULTILINE), made.stdout
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", line.pubsub.grpc_address)
+    with pubsub_v1.SubscriberClient() as client:
+        name = client.subscription_path(PROJECT, "to-bigquery")
+        delivery = client.get_subscription(subscription=name, timeout=30).bigquery_config
+    assert delivery.table == f"{PROJECT}.shop.orders"
+    assert delivery.use_table_schema
+    assert delivery.drop_unknown_fields
+    again = setup(line)
+    assert re.search(r"^unchanged +subscription to-bigquery", again.stdout, re.MULTILINE)
+    assert "CREATE TABLE" in again.stdout
+
+
 def test_updates_without_their_document_are_refused(line: Line) -> None:
     configure(line)
     config = json.loads(line.config.read_text())
@@ -205,3 +224,16 @@ def test_updates_without_their_document_are_refused(line: Line) -> None:
     process = line.catch_up()
     assert process.wait() == ExitCode.USAGE
     assert "mongodb.connections.main.sources.orders.full_document" in process.stderr
+
+
+def test_the_guide(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its configuration makes the statement that it shows."""
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "bigquery.md").read_text()
+    (config,) = re.findall(r"^```yaml\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    (statement,) = re.findall(r"^```sql\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    monkeypatch.setenv("MONGODB_URI", line.mongod.uri)
+    monkeypatch.setenv("GCP_PROJECT_ID", "some-project")
+    line.config.write_text(config)
+    printed = setup(line, "--dry-run")
+    assert printed.wait() == ExitCode.CLEAN
+    assert statement.strip() in printed.stdout
