@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.line import Line
 
+ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = 30
 
 
@@ -96,8 +97,11 @@ def change_five_times(line: Line) -> None:
 def test_killed_after_each_event_of_a_transaction(line: Line) -> None:
     """A number that began again at each start would be below that of the row, and ignored."""
     configure(line)
+    line.client[line.database].create_collection(
+        "orders", changeStreamPreAndPostImages={"enabled": True}
+    )
     # One event a request, and a reply: the position is stored between them.
-    source = {"batch_size": 1}
+    source = {"batch_size": 1, "full_document": "required"}
     config = json.loads(line.config.read_text())
     config["mongodb"]["connections"]["main"]["sources"]["orders"].update(source)
     config["pubsub"].update(batch={"max_messages": 1}, slots=1)
@@ -113,8 +117,10 @@ def test_killed_after_each_event_of_a_transaction(line: Line) -> None:
     assert risen == sorted(risen)
     assert len(risen) == 5
     assert len({number[0] for number in risen}) == 1
+    data = [message.data for message in line.pubsub.messages()]
+    assert {json.loads(row)["revision"] for row in data} == {1, 2, 3, 4, 5}
     table = Table()
-    table.apply_all(message.data for message in line.pubsub.messages())
+    table.apply_all(reversed(data))
     assert table.rows == [{"_id": 1, "revision": 5}]
 
 
@@ -169,6 +175,16 @@ def test_types_and_names(line: Line) -> None:
     assert row["price"] == "10.25"
     assert json.loads(row["items"]) == [{"sku": "a"}]
     assert list(row.values()).count("DELETE") == 1
+
+
+def test_the_golden_rows_are_rows() -> None:
+    cases = json.loads((ROOT / "tests" / "golden" / "envelopes" / "bigquery_cdc.json").read_text())
+    rows = [json.dumps(case["data"]).encode() for case in cases if case["data"]]
+    assert len(rows) >= 5
+    for row in rows:
+        table = Table()
+        table.apply(row)
+        assert len(table.rows) == (json.loads(row)["_CHANGE_TYPE"] == "UPSERT")
 
 
 def test_the_model_refuses_what_bigquery_refuses() -> None:
@@ -228,7 +244,7 @@ def test_updates_without_their_document_are_refused(line: Line) -> None:
 
 def test_the_guide(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its configuration makes the statement that it shows."""
-    guide = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "bigquery.md").read_text()
+    guide = (ROOT / "docs" / "guide" / "bigquery.md").read_text()
     (config,) = re.findall(r"^```yaml\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
     (statement,) = re.findall(r"^```sql\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
     monkeypatch.setenv("MONGODB_URI", line.mongod.uri)
