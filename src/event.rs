@@ -3,6 +3,7 @@
 mod change;
 pub(crate) mod elements;
 mod field;
+pub(crate) mod token;
 
 pub use change::{ChangeEvent, EventId, Image};
 pub use field::FieldPath;

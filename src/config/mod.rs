@@ -5,6 +5,7 @@
 //! Schema that the structs give ([`schema()`]), the tree into the structs, and what the types
 //! cannot tell ([`Config::validate`]). No error shows a secret.
 
+mod bigquery;
 mod capture;
 mod checkpoint;
 mod dead_letter;
@@ -40,6 +41,7 @@ mod template;
 mod validate;
 mod yaml;
 
+pub use bigquery::BigQueryConfig;
 pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation, ReadPreference};
 pub use checkpoint::{CheckpointConfig, StoreKind};
 pub use dead_letter::{DeadLetterConfig, DeadLetterFileConfig};

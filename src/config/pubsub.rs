@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Millis, OrderingField, RoutingRule, SubscriptionConfig};
+use super::{BigQueryConfig, ByteSize, Millis, OrderingField, RoutingRule, SubscriptionConfig};
 
 /// Where and how to publish.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -81,6 +81,9 @@ pub struct TopicConfig {
     /// How values are written in JSON. Default: that of the source.
     #[schemars(example = &"relaxed")]
     pub json_mode: Option<JsonMode>,
+    /// The table that the rows go to, for `envelope: bigquery_cdc`. Default: none.
+    #[schemars(example = &serde_json::json!({"dataset": "shop", "table": "orders"}))]
+    pub bigquery: Option<BigQueryConfig>,
     /// Subscriptions of the topic by their name, without `projects/…/subscriptions/`: those that
     /// `setup` creates and `check` looks at. Default: none.
     #[serde(default)]
@@ -195,6 +198,9 @@ pub enum Envelope {
     ChangeEvent,
     /// As Debezium's MongoDB connector writes it, with schemas switched off.
     Debezium,
+    /// A row for BigQuery's change data capture: the document after the change, field by field,
+    /// with `_CHANGE_TYPE` and `_CHANGE_SEQUENCE_NUMBER`. Needs the topic's `bigquery`.
+    BigqueryCdc,
 }
 
 /// How values are written in JSON.

@@ -2,7 +2,7 @@
 
 use super::{
     BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup, Template,
-    enrich, protect, subscriptions,
+    bigquery, enrich, protect, subscriptions,
 };
 use crate::error::ConfigError;
 use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};
@@ -153,6 +153,7 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
         )?;
     }
     subscriptions::check(&pubsub.topics)?;
+    bigquery::check(&pubsub.topics)?;
     pubsub.endpoint.as_deref().map(Endpoint::parse).transpose()?;
     for (index, attribute) in pubsub.attributes.iter().enumerate() {
         let path = format!("pubsub.attributes[{index}]");

@@ -2,11 +2,11 @@
 //!
 //! An envelope is a file of its own beside this one, and an arm here.
 
+use super::bigquery_cdc::BigQueryCdc;
 use super::debezium::Debezium;
 use super::{MessageWriter, Record, json};
-use crate::config::{self, JsonMode};
-use crate::error::RecordErrorKind;
-use crate::event::StreamId;
+use crate::config::{self, JsonMode, StreamConfig, TopicConfig};
+use crate::error::{ConfigError, RecordErrorKind};
 
 /// One envelope, compiled.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) enum Envelope {
     ChangeEvent(JsonMode),
     /// As Debezium's MongoDB connector writes it.
     Debezium(Debezium),
+    /// A row for BigQuery.
+    BigQueryCdc(BigQueryCdc),
 }
 
 /// What an envelope made of a record.
@@ -30,12 +32,26 @@ pub(crate) enum Written {
 pub(crate) type Refusal = (RecordErrorKind, String);
 
 impl Envelope {
-    /// Compiles `envelope` for one outlet of `stream`.
-    pub fn compile(envelope: config::Envelope, json_mode: JsonMode, stream: &StreamId) -> Self {
-        match envelope {
+    /// Compiles `envelope` for one outlet of `stream`: that to `topic`, its key and settings, which
+    /// a topic named by a template does not have.
+    ///
+    /// # Errors
+    /// Where the envelope needs what `stream` or `topic` does not give.
+    pub fn compile(
+        envelope: config::Envelope,
+        json_mode: JsonMode,
+        stream: &StreamConfig,
+        topic: Option<(&str, &TopicConfig)>,
+    ) -> Result<Self, ConfigError> {
+        Ok(match envelope {
             config::Envelope::ChangeEvent => Self::ChangeEvent(json_mode),
-            config::Envelope::Debezium => Self::Debezium(Debezium::compile(&stream.connection_id)),
-        }
+            config::Envelope::Debezium => {
+                Self::Debezium(Debezium::compile(&stream.id.connection_id))
+            }
+            config::Envelope::BigqueryCdc => {
+                Self::BigQueryCdc(BigQueryCdc::compile(stream, topic)?)
+            }
+        })
     }
 
     /// Writes the data of a message, then the envelope's own attributes.
@@ -43,6 +59,7 @@ impl Envelope {
         match self {
             Self::ChangeEvent(mode) => write_json(record.change.bson, *mode, out)?,
             Self::Debezium(debezium) => return debezium.write(record, out),
+            Self::BigQueryCdc(rows) => return rows.write(record, out),
         }
         Ok(Written::Message)
     }

@@ -1,6 +1,7 @@
 //! How a change event becomes the bytes of a message.
 
 mod attributes;
+mod bigquery_cdc;
 pub(crate) mod dead_letter;
 mod debezium;
 mod envelope;
@@ -9,6 +10,7 @@ mod message;
 mod template;
 
 pub(crate) use attributes::AttributeWriter;
+pub(crate) use bigquery_cdc::column_name;
 pub(crate) use dead_letter::{DeadLetter, Stage};
 pub(crate) use envelope::{Envelope, Written};
 pub(crate) use message::MessageWriter;

@@ -56,25 +56,27 @@ impl Outlet {
         })?;
         let path = format!("{parent}{}", found.name);
         let to = Address::Fixed(Destination::Topic(path.into()));
-        Self::new(sections, stream, Some(found), to)
+        Self::new(sections, stream, Some((topic, found)), to)
     }
 
     fn new(
         sections: RunSections<'_>,
         stream: &StreamConfig,
-        topic: Option<&TopicConfig>,
+        topic: Option<(&str, &TopicConfig)>,
         to: Address,
     ) -> Result<Self, ConfigError> {
         let (pubsub, source) = (sections.pubsub, &stream.source);
-        let envelope = topic.and_then(|topic| topic.envelope).or(source.envelope);
-        let json_mode = topic.and_then(|topic| topic.json_mode).or(source.json_mode);
+        let settings = topic.map(|(_, settings)| settings);
+        let envelope = settings.and_then(|topic| topic.envelope).or(source.envelope);
+        let json_mode = settings.and_then(|topic| topic.json_mode).or(source.json_mode);
         Ok(Self {
             to,
             envelope: Envelope::compile(
                 envelope.unwrap_or(pubsub.envelope),
                 json_mode.unwrap_or(pubsub.json_mode),
-                &stream.id,
-            ),
+                stream,
+                topic,
+            )?,
             attributes: AttributeWriter::compile(stream, pubsub)?,
         })
     }

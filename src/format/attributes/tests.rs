@@ -31,7 +31,10 @@ fn attributes(extra: &Value, sent: &Document) -> Result<BTreeMap<String, String>
     let mut message = MessageWriter::with_capacity(0);
     message.begin();
     message.data(|_| Ok::<(), String>(()))?;
-    writer.write(&Record { change, event_id: &read.event_id(), read: &read }, &mut message)?;
+    writer.write(
+        &Record { change, event_id: &read.event_id(), read: &read, now_ms: 0 },
+        &mut message,
+    )?;
     Ok(PubsubMessage::decode(message.message()).unwrap().attributes.into_iter().collect())
 }
 
