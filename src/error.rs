@@ -86,6 +86,8 @@ pub struct SourceError {
 pub enum RecordErrorKind {
     /// It is not valid BSON, or not a change event.
     Decode,
+    /// It is larger than Pub/Sub takes, or than MongoDB can return.
+    Oversize,
     /// It cannot be expressed as a message (too many or too large attributes, for example).
     Format,
 }
@@ -117,6 +119,8 @@ pub enum PublishErrorKind {
     Auth,
     /// The endpoint cannot be used at all. One that does not answer is waited out.
     Unavailable,
+    /// The data of a large message cannot be stored where `oversize` says.
+    ClaimCheck,
     /// The sink was stopped before the message was sent.
     Shutdown,
 }

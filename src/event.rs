@@ -1,9 +1,11 @@
 //! What travels along the line: batches of changes on the way in, messages on the way out.
 
 mod change;
+mod claim;
 pub(crate) mod elements;
 
 pub use change::{ChangeEvent, EventId, Image};
+pub use claim::Claim;
 
 use std::fmt;
 use std::ops::Range;
@@ -176,6 +178,8 @@ pub struct Message {
     pub lane: Lane,
     /// The `google.pubsub.v1.PubsubMessage` in protobuf: data, attributes and ordering key.
     pub body: Bytes,
+    /// What is stored elsewhere before the message is published.
+    pub claim: Option<Arc<Claim>>,
 }
 
 /// The body holds the document, so it never shows in a log: only its size does.

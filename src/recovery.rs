@@ -38,7 +38,9 @@ pub fn restart(error: &Error) -> Restart {
         },
         Error::Publish(error) => match error.kind {
             PublishErrorKind::Unavailable | PublishErrorKind::Shutdown => Always,
-            PublishErrorKind::TopicMissing | PublishErrorKind::Auth => IfItWorked,
+            PublishErrorKind::TopicMissing
+            | PublishErrorKind::Auth
+            | PublishErrorKind::ClaimCheck => IfItWorked,
             PublishErrorKind::Rejected | PublishErrorKind::TooLarge => Never,
         },
         Error::Checkpoint(error) => match error.kind {
@@ -71,6 +73,9 @@ pub fn hint(error: &Error) -> &'static str {
         Error::Record(error) => match error.kind {
             RecordErrorKind::Decode => {
                 "The server sent something this version cannot read: please report it with the error text."
+            }
+            RecordErrorKind::Oversize => {
+                "Choose another `oversize.policy` for the source, such as `claim_check`, or leave large fields out in its `pipeline` with `$project`."
             }
             RecordErrorKind::Format => "Send fewer or shorter attributes: see `pubsub.attributes`.",
         },
@@ -114,7 +119,7 @@ fn source_hint(kind: SourceErrorKind) -> &'static str {
             "The token belongs to another stream or is damaged: restore the checkpoint from a backup, or begin anew with `mongo-gcp-stream position set` or `position clear`."
         }
         SourceErrorKind::Oversize => {
-            "Drop large fields in the source's `pipeline` with `$project`, or set `full_document: default`."
+            "Drop large fields in the source's `pipeline` with `$project`, set `full_document: default`, or pass over the event with `on_event_too_large: skip`; MongoDB 6.0.9 and 7.0 split such events by themselves."
         }
         SourceErrorKind::Invalidated => "Start again once the collection exists.",
     }
@@ -126,13 +131,16 @@ fn publish_hint(kind: PublishErrorKind) -> &'static str {
             "Pub/Sub refuses this message, so its stream stops before it: compare it with the topic's schema and the limits on attributes."
         }
         PublishErrorKind::TooLarge => {
-            "The message is over Pub/Sub's 10 MB, so its stream stops before it: leave large fields out in the source's `pipeline` with `$project`."
+            "The message is over Pub/Sub's 10 MB, so its stream stops before it: leave large fields out in the source's `pipeline` with `$project`, or choose another `oversize.policy`."
         }
         PublishErrorKind::TopicMissing => {
             "Create the topic, or correct `gcp.project_id` and `pubsub.topics`."
         }
         PublishErrorKind::Auth => {
             "Give the account the role roles/pubsub.publisher on the topic; without a key file run `gcloud auth application-default login`."
+        }
+        PublishErrorKind::ClaimCheck => {
+            "Create the bucket or folder of `oversize.claim_check.url`, and let the account write there (roles/storage.objectUser)."
         }
         PublishErrorKind::Unavailable => "Check network access to Pub/Sub.",
         PublishErrorKind::Shutdown => "Start again: what was not acknowledged is sent then.",

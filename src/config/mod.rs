@@ -12,6 +12,7 @@ mod flow;
 mod gcp;
 mod mongodb;
 mod namespaces;
+mod oversize;
 mod pubsub;
 mod running;
 mod subscriptions;
@@ -43,6 +44,10 @@ pub use gcp::GcpConfig;
 pub use load::{Environment, Loaded, from_value, from_yaml, load};
 pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
 pub use namespaces::{NamePattern, NamespaceFilter};
+pub use oversize::{
+    ClaimCheckConfig, ClaimCheckPlace, OnEventTooLarge, OversizeConfig, OversizePolicy,
+    SplitLargeEvents,
+};
 pub use pubsub::{Attribute, BatchConfig, Envelope, JsonMode, Ordering, PubSubConfig, TopicConfig};
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,

@@ -1,7 +1,7 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
 use super::{
-    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup,
+    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup, oversize,
     subscriptions,
 };
 use crate::error::ConfigError;
@@ -131,6 +131,7 @@ fn check_source(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
     let path_to = |key: &str| format!("{path}.{key}");
     expect(!await_time.is_zero(), &path_to("max_await_time_ms"), "must be more than 0")?;
     source.stages().map_err(|error| error.below(path))?;
+    oversize::check(source, path)?;
     match &source.startup {
         Startup::Latest | Startup::Earliest => Ok(()),
         Startup::Timestamp(time) => expect(

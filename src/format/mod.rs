@@ -6,7 +6,7 @@ pub mod json;
 mod message;
 
 pub(crate) use attributes::AttributeWriter;
-pub(crate) use envelope::{Envelope, Written};
+pub(crate) use envelope::{Envelope, Refusal, Written};
 pub(crate) use message::MessageWriter;
 
 use crate::event::{ChangeEvent, EventId};

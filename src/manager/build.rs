@@ -15,7 +15,7 @@ use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamC
 use crate::error::Error;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
-use crate::sink::{Connection, Publishing, Topics};
+use crate::sink::{ClaimStore, Connection, Publishing, Topics};
 use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
@@ -95,6 +95,7 @@ impl Builder {
                 backoff: self.backoff.clone(),
                 receipts: sender,
                 statistics: Arc::clone(statistics),
+                claims: ClaimStore::open(&stream.source)?,
             }),
             receipts,
             store,

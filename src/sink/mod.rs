@@ -7,6 +7,7 @@
 //! its outcome means).
 
 mod batcher;
+mod claim_check;
 mod codec;
 mod codes;
 mod culprit;
@@ -16,6 +17,7 @@ mod pubsub;
 mod topics;
 mod transport;
 
+pub use claim_check::ClaimStore;
 pub(crate) use codes::name as code_name;
 pub use pubsub::PubSubSink;
 pub use topics::{Publishing, Topics};

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::Sink;
 use super::batcher::Limits;
+use super::claim_check::ClaimStore;
 use super::codes::Failure;
 use super::culprit::Culprit;
 use super::lane::LaneId;
@@ -54,7 +55,7 @@ impl PubSubSink {
     /// A request that succeeds gives one [`Receipt::Published`] (several share one while
     /// `receipts` is full); what cannot be waited out gives one [`Receipt::Failed`], the last.
     /// When a message is refused for good, all that precede it are published first; until then
-    /// `publish` and `flush` wait.
+    /// `publish` and `flush` wait. What messages only refer to is stored in `claims` before them.
     #[must_use]
     pub fn start(
         connection: &Connection,
@@ -63,6 +64,7 @@ impl PubSubSink {
         backoff: BackoffPolicy,
         receipts: mpsc::Sender<Receipt>,
         statistics: Arc<StreamStatistics>,
+        claims: Option<Arc<ClaimStore>>,
     ) -> Self {
         let topic = Arc::new(Topic::new(topic));
         let batch = &pubsub.batch;
@@ -75,6 +77,7 @@ impl PubSubSink {
         let failure = Arc::new(OnceLock::new());
         let task = Task {
             connection: connection.clone(),
+            claims,
             topic,
             timeout: batch.request_timeout.duration(),
             delay: batch.max_delay.duration(),
@@ -130,6 +133,8 @@ type Attempt = BoxFuture<'static, (LaneId, Result<(), Failure>)>;
 /// What runs behind the handle.
 struct Task {
     connection: Connection,
+    /// Where the data of large messages goes first.
+    claims: Option<Arc<ClaimStore>>,
     topic: Arc<Topic>,
     timeout: Duration,
     delay: Duration,
@@ -239,7 +244,13 @@ impl Task {
         let connection = self.connection.clone();
         let topic = Arc::clone(&self.topic);
         let timeout = self.timeout;
+        let claims = self.claims.clone();
         self.attempts.push(Box::pin(async move {
+            if let Some(claims) = claims
+                && let Err(failure) = claims.store(&request.batch).await
+            {
+                return (request.lane, Err(failure));
+            }
             (request.lane, connection.publish(&topic, request.batch, timeout).await)
         }));
     }
@@ -281,6 +292,9 @@ fn explain(halt: &Halt, topic: &str) -> PublishError {
         }
         (PublishErrorKind::Rejected, Some(Culprit { bytes, name, .. })) => {
             format!("Pub/Sub refuses the message of {bytes} bytes for {name} to {topic}: {reason}")
+        }
+        (PublishErrorKind::ClaimCheck, _) => {
+            format!("the data of a large message cannot be stored: {reason}")
         }
         (PublishErrorKind::TopicMissing, _) => format!("{topic} does not exist: {reason}"),
         (PublishErrorKind::Auth, _) => format!("not allowed to publish to {topic}: {reason}"),

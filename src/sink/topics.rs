@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::Sink;
+use super::claim_check::ClaimStore;
 use super::pubsub::PubSubSink;
 use super::transport::Connection;
 use crate::config::PubSubConfig;
@@ -27,6 +28,8 @@ pub struct Publishing {
     pub receipts: mpsc::Sender<Receipt>,
     /// What is told about it.
     pub statistics: Arc<StreamStatistics>,
+    /// Where the data of large messages goes.
+    pub claims: Option<Arc<ClaimStore>>,
 }
 
 /// Sends the messages of one stream to their topics. Order is kept in each topic; a topic's
@@ -74,6 +77,7 @@ impl Topics {
             shared.backoff.clone(),
             shared.receipts.clone(),
             Arc::clone(&shared.statistics),
+            shared.claims.clone(),
         ))
     }
 

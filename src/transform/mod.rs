@@ -3,25 +3,30 @@
 mod lane;
 mod memory;
 mod outlet;
+mod oversize;
 
 pub use lane::HASH_NAME;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::config::{Config, StreamConfig};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
-use crate::event::{Batch, ChangeEvent, Lane, Message};
-use crate::format::{MessageWriter, Record, Written};
+use crate::event::{Batch, ChangeEvent, Claim, Lane, Message};
+use crate::format::{MessageWriter, Record, Refusal, Written};
 
 use lane::LaneChoice;
 use memory::LaneMemory;
 use outlet::Outlet;
+use oversize::{Oversize, Shrunk};
 
 /// What turns the events of one stream into messages: compiled once, applied to each event.
 #[derive(Debug)]
 pub struct Transform {
     lanes: LaneChoice,
     outlets: Vec<Outlet>,
+    oversize: Oversize,
 }
 
 /// What is the same for all events of a server reply: made once for each, so that the same event
@@ -64,7 +69,14 @@ impl Transform {
         Ok(Self {
             lanes: LaneChoice::compile(&stream.id, pubsub.ordering, pubsub.lanes)?,
             outlets: vec![Outlet::compile(config, stream, &stream.source.topic)?],
+            oversize: Oversize::compile(stream)?,
         })
+    }
+
+    /// Whether the stream cannot be run without a place for dead letters.
+    #[must_use]
+    pub fn needs_dead_letter(&self) -> bool {
+        self.oversize.needs_dead_letter()
     }
 
     /// The messages for the events of `batch`, numbered from `first`; stops before the first event
@@ -79,10 +91,11 @@ impl Transform {
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
             let before = done.messages.len();
-            let written = self.write(event, context, &mut writer, |lane, outlet, message| {
-                let (to, body) = (outlet.to.clone(), memory.keep(lane, message));
-                done.messages.push(Message { sequence, to, lane, body });
-            });
+            let written =
+                self.write(event, context, &mut writer, |lane, outlet, message, claim| {
+                    let (to, body) = (outlet.to.clone(), memory.keep(lane, message));
+                    done.messages.push(Message { sequence, to, lane, body, claim });
+                });
             if let Err(refused) = written {
                 done.messages.truncate(before);
                 done.refused = Some(refused);
@@ -110,9 +123,9 @@ impl Transform {
     ) -> Result<Vec<Message>, RecordError> {
         let mut messages = Vec::new();
         let mut writer = MessageWriter::with_capacity(event.len());
-        self.write(event, context, &mut writer, |lane, outlet, message| {
+        self.write(event, context, &mut writer, |lane, outlet, message, claim| {
             let (to, body) = (outlet.to.clone(), Bytes::copy_from_slice(message));
-            messages.push(Message { sequence, to, lane, body });
+            messages.push(Message { sequence, to, lane, body, claim });
         })?;
         Ok(messages)
     }
@@ -123,23 +136,66 @@ impl Transform {
         event: &[u8],
         _context: &Context,
         message: &mut MessageWriter,
-        mut keep: impl FnMut(Lane, &Outlet, &[u8]),
+        mut keep: impl FnMut(Lane, &Outlet, &[u8], Option<Arc<Claim>>),
     ) -> Result<(), RecordError> {
         let read = ChangeEvent::decode(event)?;
         let refuse = |message| read.refuse(RecordErrorKind::Format, message);
         let lane = self.lanes.of(&read).map_err(refuse)?;
         let record = Record { change: read, event_id: &read.event_id(), read: &read };
         for outlet in &self.outlets {
-            message.begin();
-            let written = outlet.envelope.write(&record, message);
+            let written = self.fill(&record, lane, outlet, message);
             if written.map_err(|(kind, text)| read.refuse(kind, text))? == Written::Nothing {
                 continue;
             }
-            outlet.attributes.write(&record, message).map_err(refuse)?;
-            self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
-            keep(lane, outlet, message.message());
+            let claim = if message.message().len() > self.oversize.limit() {
+                self.shrink(&record, lane, outlet, message)?
+            } else {
+                None
+            };
+            keep(lane, outlet, message.message(), claim);
         }
         Ok(())
+    }
+
+    /// Writes the message for `record`.
+    fn fill(
+        &self,
+        record: &Record<'_>,
+        lane: Lane,
+        outlet: &Outlet,
+        message: &mut MessageWriter,
+    ) -> Result<Written, Refusal> {
+        message.begin();
+        if outlet.envelope.write(record, message)? == Written::Nothing {
+            return Ok(Written::Nothing);
+        }
+        let attributes = outlet.attributes.write(record, message);
+        attributes.map_err(|text| (RecordErrorKind::Format, text))?;
+        self.lanes.with_ordering_key(lane, |key| message.ordering_key(key));
+        Ok(Written::Message)
+    }
+
+    /// Makes a message that is too large fit.
+    fn shrink(
+        &self,
+        record: &Record<'_>,
+        lane: Lane,
+        outlet: &Outlet,
+        message: &mut MessageWriter,
+    ) -> Result<Option<Arc<Claim>>, RecordError> {
+        let bytes = message.message().len();
+        let fill = |record: &Record<'_>, message: &mut MessageWriter| {
+            self.fill(record, lane, outlet, message)
+        };
+        let shrunk = self.oversize.shrink(record, message, fill);
+        match shrunk.map_err(|(kind, text)| record.read.refuse(kind, text))? {
+            Shrunk::Fits => Ok(None),
+            Shrunk::Claim(claim) => Ok(Some(claim)),
+            Shrunk::DeadLetter => {
+                let text = format!("a message of {bytes} bytes is over `oversize.limit`");
+                Err(record.read.refuse(RecordErrorKind::Oversize, text))
+            }
+        }
     }
 }
 
