@@ -95,6 +95,8 @@ pub struct Batch {
     pub post_batch: Option<Position>,
     /// The reply was as full as it can be: the server has more, and latency does not matter yet.
     pub catching_up: bool,
+    /// Its one event has been read without its documents: the server cannot return it whole.
+    pub gap: bool,
 }
 
 impl Batch {
@@ -106,7 +108,7 @@ impl Batch {
         post_batch: Option<Position>,
         catching_up: bool,
     ) -> Self {
-        Self { reply, events, post_batch, catching_up }
+        Self { reply, events, post_batch, catching_up, gap: false }
     }
 
     /// Number of events.
@@ -142,6 +144,7 @@ impl fmt::Debug for Batch {
             .field("bytes", &self.bytes())
             .field("post_batch", &self.post_batch)
             .field("catching_up", &self.catching_up)
+            .field("gap", &self.gap)
             .finish_non_exhaustive()
     }
 }

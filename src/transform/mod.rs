@@ -90,6 +90,10 @@ impl Transform {
         let mut writer = MessageWriter::with_capacity(batch.bytes() / batch.len().max(1));
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
+            if batch.gap {
+                done.refused = Some(too_large_for_the_server(event));
+                break;
+            }
             let before = done.messages.len();
             let written =
                 self.write(event, context, &mut writer, |lane, outlet, message, claim| {
@@ -196,6 +200,15 @@ impl Transform {
                 Err(record.read.refuse(RecordErrorKind::Oversize, text))
             }
         }
+    }
+}
+
+/// The error of an event whose documents the server cannot return.
+fn too_large_for_the_server(event: &[u8]) -> RecordError {
+    let text = "the event is larger than the 16 MiB that MongoDB can return";
+    match ChangeEvent::decode(event) {
+        Ok(read) => read.refuse(RecordErrorKind::Oversize, text.into()),
+        Err(error) => error,
     }
 }
 
