@@ -38,10 +38,11 @@ pub fn restart(error: &Error) -> Restart {
         },
         Error::Publish(error) => match error.kind {
             PublishErrorKind::Unavailable | PublishErrorKind::Shutdown => Always,
-            PublishErrorKind::TopicMissing
-            | PublishErrorKind::Auth
-            | PublishErrorKind::ClaimCheck => IfItWorked,
-            PublishErrorKind::Rejected | PublishErrorKind::TooLarge => Never,
+            PublishErrorKind::TopicMissing | PublishErrorKind::Auth => IfItWorked,
+            // Its neighbours would be published anew with every start.
+            PublishErrorKind::Rejected
+            | PublishErrorKind::TooLarge
+            | PublishErrorKind::ClaimCheck => Never,
         },
         Error::Checkpoint(error) => match error.kind {
             CheckpointErrorKind::Unreachable => Always,

@@ -17,18 +17,39 @@ import os
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mongo_gcp_stream.errors import MongoGcpStreamError
 
 _EMULATOR = "STORAGE_EMULATOR_HOST"
 
 
+class StorageClient(Protocol):
+    """What is used of `google.cloud.storage.Client`."""
+
+    def bucket(self, bucket_name: str) -> StorageBucket:
+        """Return the bucket."""
+
+
+class StorageBucket(Protocol):
+    """What is used of `google.cloud.storage.Bucket`."""
+
+    def blob(self, blob_name: str) -> StorageBlob:
+        """Return the object."""
+
+
+class StorageBlob(Protocol):
+    """What is used of `google.cloud.storage.Blob`."""
+
+    def download_as_bytes(self) -> bytes:
+        """Return the object's content."""
+
+
 class ClaimCheckError(MongoGcpStreamError):
     """The data of a large message is not there, or not what the message says."""
 
 
-def restore(data: bytes, client: Any = None) -> bytes:
+def restore(data: bytes, client: StorageClient | None = None) -> bytes:
     """Return the data of a message: what it refers to, or `data` itself where it is whole.
 
     Size and checksum are compared with those in the message.
@@ -50,7 +71,7 @@ def restore(data: bytes, client: Any = None) -> bytes:
     if len(payload) != reference["size"]:
         message = f"{uri} has {len(payload)} bytes, not {reference['size']}"
         raise ClaimCheckError(message)
-    if base64.b64encode(_crc32c(payload).to_bytes(4, "big")).decode() != reference["crc32c"]:
+    if base64.b64encode(crc32c(payload).to_bytes(4, "big")).decode() != reference["crc32c"]:
         message = f"{uri} has another checksum than the message says"
         raise ClaimCheckError(message)
     return payload
@@ -68,7 +89,7 @@ def _reference(data: bytes) -> dict[str, Any] | None:
     return reference if whole else None
 
 
-def _read(uri: str, client: Any) -> bytes:
+def _read(uri: str, client: StorageClient | None) -> bytes:
     parts = urllib.parse.urlsplit(uri)
     if parts.scheme == "file":
         try:
@@ -86,20 +107,21 @@ def _read(uri: str, client: Any) -> bytes:
     if client is None:
         client = _client(uri)
     try:
-        payload: bytes = client.bucket(bucket).blob(name).download_as_bytes()
+        payload = client.bucket(bucket).blob(name).download_as_bytes()
     except Exception as error:  # the client's errors are no dependency of this package
         message = f"{uri} cannot be read: {type(error).__name__}"
         raise ClaimCheckError(message) from error
     return payload
 
 
-def _client(uri: str) -> Any:
+def _client(uri: str) -> StorageClient:
     try:
         storage = importlib.import_module("google.cloud.storage")
     except ImportError as error:
         message = f"{uri} is read with google-cloud-storage: pip install google-cloud-storage"
         raise ClaimCheckError(message) from error
-    return storage.Client()
+    client: StorageClient = storage.Client()
+    return client
 
 
 def _read_from_emulator(uri: str, host: str, bucket: str, name: str) -> bytes:
@@ -128,7 +150,7 @@ def _table() -> list[int]:
 _TABLE = _table()
 
 
-def _crc32c(data: bytes) -> int:
+def crc32c(data: bytes) -> int:
     """Return the checksum (Castagnoli), by Google's C library where it is installed."""
     try:
         fast = importlib.import_module("google_crc32c")

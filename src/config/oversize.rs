@@ -72,7 +72,7 @@ pub enum OversizePolicy {
 
 /// Where the data of large messages is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ClaimCheckConfig {
     /// A bucket and what the objects' names begin with, or a folder: `gs://bucket/prefix`,
     /// `file:///folder` or `./folder`. Required for `policy: claim_check`. Default: none.
