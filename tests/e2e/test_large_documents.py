@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 #: Bytes of the large documents by their `_id`; their neighbours have the numbers around these.
 LARGE = {1_000_010: 11_000_000, 1_000_020: 15_900_000}
+#: What the guide's examples leave out.
+REST = """
+gcp: {project_id: some-project}
+pubsub: {topics: {default: {name: shop-changes}}}
+checkpoint: {store: memory}
+"""
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "large-documents.md"
 
 
@@ -186,5 +192,5 @@ def test_the_examples_of_the_guide_load(line: Line) -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert len(examples) == 4
     for example in examples:
-        line.config.write_text(example.replace("${MONGODB_URI}", line.mongod.uri))
+        line.config.write_text(example.replace("${MONGODB_URI}", line.mongod.uri) + REST)
         assert not Runner(str(line.config)).warnings
