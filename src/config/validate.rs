@@ -2,7 +2,7 @@
 
 use super::{
     BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup, Template,
-    bigquery, enrich, protect, subscriptions,
+    bigquery, enrich, oversize, protect, subscriptions,
 };
 use crate::error::ConfigError;
 use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};
@@ -123,6 +123,7 @@ fn check_source(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
     let path_to = |key: &str| format!("{path}.{key}");
     expect(!await_time.is_zero(), &path_to("max_await_time_ms"), "must be more than 0")?;
     source.stages().map_err(|error| error.below(path))?;
+    oversize::check(source, path)?;
     match &source.startup {
         Startup::Latest | Startup::Earliest => Ok(()),
         Startup::Timestamp(time) => expect(

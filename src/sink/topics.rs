@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::Sink;
+use super::claim_check::ClaimStore;
 use super::dead_letter::{DeadLetterPlaces, DeadLetters};
 use super::pubsub::{Outcomes, PubSubSink};
 use super::transport::Connection;
@@ -30,6 +31,8 @@ pub struct Publishing {
     pub statistics: Arc<StreamStatistics>,
     /// Where dead letters go. Without it a message that is refused for good ends the stream.
     pub dead_letters: Option<DeadLetterPlaces>,
+    /// Where the data of large messages goes.
+    pub claims: Option<Arc<ClaimStore>>,
 }
 
 impl Publishing {
@@ -41,12 +44,12 @@ impl Publishing {
         dead_letters: Option<DeadLetters>,
     ) -> PubSubSink {
         let statistics = Arc::clone(&self.statistics);
-        let backoff = self.backoff.clone();
+        let (backoff, claims) = (self.backoff.clone(), self.claims.clone());
         PubSubSink::publish_to(
             &self.connection,
             topic.to_owned(),
             &self.pubsub,
-            Outcomes { backoff, receipts, statistics, dead_letters },
+            Outcomes { backoff, receipts, statistics, dead_letters, claims },
         )
     }
 }

@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::config::{Environment, Ordering, from_value};
+use crate::error::RecordErrorKind;
+use crate::event::{Destination, Lane};
 
 const TOKEN: &str = "8265F1C2A0000000012B022C0100296E5A1004";
 

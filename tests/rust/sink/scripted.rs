@@ -75,6 +75,7 @@ pub fn message(sequence: u64, lane: Lane, bytes: usize) -> Message {
         to: Destination::Topic("t".into()),
         lane,
         body: message.encode_to_vec().into(),
+        claim: None,
     }
 }
 
@@ -211,8 +212,15 @@ impl Rig {
         let statistics = Arc::new(StreamStatistics::default());
         let backoff = BackoffPolicy::new(1.0, Duration::from_millis(2));
         let topic = TOPIC.to_owned();
-        let sink =
-            PubSubSink::start(&connection, topic, pubsub, backoff, sender, statistics.clone());
+        let sink = PubSubSink::start(
+            &connection,
+            topic,
+            pubsub,
+            backoff,
+            sender,
+            statistics.clone(),
+            None,
+        );
         Self { sink, receipts, statistics, connection }
     }
 
