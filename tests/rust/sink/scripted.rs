@@ -212,15 +212,8 @@ impl Rig {
         let statistics = Arc::new(StreamStatistics::default());
         let backoff = BackoffPolicy::new(1.0, Duration::from_millis(2));
         let topic = TOPIC.to_owned();
-        let sink = PubSubSink::start(
-            &connection,
-            topic,
-            pubsub,
-            backoff,
-            sender,
-            statistics.clone(),
-            None,
-        );
+        let sink =
+            PubSubSink::start(&connection, topic, pubsub, backoff, sender, statistics.clone());
         Self { sink, receipts, statistics, connection }
     }
 
