@@ -197,7 +197,8 @@ impl fmt::Debug for Message {
             .field("to", &self.to)
             .field("lane", &self.lane)
             .field("bytes", &self.body.len())
-            .finish()
+            .field("claim", &self.claim.is_some())
+            .finish_non_exhaustive()
     }
 }
 

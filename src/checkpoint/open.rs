@@ -15,8 +15,6 @@ use crate::error::{CheckpointError, ConfigError, Error};
 use crate::gcp::{self, Bucket};
 use crate::source;
 
-/// Names Cloud Storage's emulator, as for Google's own clients.
-
 /// Opens the stores of one configuration, which share a client for each deployment, or the
 /// connection to their bucket.
 #[derive(Debug)]

@@ -77,13 +77,12 @@ impl Topics {
 
     fn publisher(&mut self, to: &Destination) -> Result<&mut PubSubSink, PublishError> {
         let known = self.publishers.iter().position(|(known, _)| known == to);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let publisher = self.start(to)?;
-                self.publishers.push((to.clone(), publisher));
-                self.publishers.len() - 1
-            }
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let publisher = self.start(to)?;
+            self.publishers.push((to.clone(), publisher));
+            self.publishers.len() - 1
         };
         Ok(&mut self.publishers[index].1)
     }
@@ -165,14 +164,14 @@ impl Sink for Topics {
     async fn flush(&mut self) -> Result<(), PublishError> {
         // All of them, also after one has failed: what can be published is.
         let flushes = self.publishers.iter_mut().map(|(_, publisher)| publisher.flush());
-        let flushed: Result<(), PublishError> = join_all(flushes).await.into_iter().collect();
+        let published: Result<(), PublishError> = join_all(flushes).await.into_iter().collect();
         // Dead letters after the topics, which may still make some.
         if let Some(dead_letters) = &self.dead_letters {
             let kept = dead_letters.flush().await;
             self.letters_on_their_way = false;
-            return flushed.and(kept);
+            return published.and(kept);
         }
-        flushed
+        published
     }
 }
 

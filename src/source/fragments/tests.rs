@@ -27,7 +27,9 @@ fn split(number: usize, parts: &[Document]) -> Vec<Document> {
 /// What comes out for `split(number, parts)`.
 fn whole(number: usize, parts: &[Document]) -> Document {
     let mut event = doc! { "_id": token(number, parts.len()) };
-    parts.iter().for_each(|part| event.extend(part.clone()));
+    for part in parts {
+        event.extend(part.clone());
+    }
     event
 }
 
@@ -46,6 +48,7 @@ fn read(batch: &Batch) -> Vec<Document> {
     batch.events().map(|event| read(event).unwrap()).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a batch has it")]
 fn after(event: usize, fragment: usize) -> Option<Position> {
     Some(Position::Token(RawDocumentBuf::try_from(&token(event, fragment)).unwrap()))
 }
