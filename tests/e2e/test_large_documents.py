@@ -12,6 +12,7 @@ import pytest
 from mongo_gcp_stream import Runner
 from mongo_gcp_stream.claim_check import restore
 
+from tests.support.dead_letters import DeadLetters
 from tests.support.gcs_fake import GcsFake
 from tests.support.line import STREAM
 from tests.support.order import assert_delivered
@@ -103,6 +104,45 @@ def test_cut(line: Line) -> None:
         else:
             assert (document["text"], told) == ("small", None)
         assert (document["_id"], document["title"]) == (number, "t")
+
+
+def test_dead_lettered_by_reference(line: Line) -> None:
+    letters = DeadLetters(line)
+    letters.configure(file=True, source={"oversize": {"policy": "dead_letter"}})
+    line.prepare()
+    revisions = write(line)
+    process = line.catch_up()
+    assert process.wait() == 0, process.stderr
+    neighbours = {number: last for number, last in revisions.items() if number not in LARGE}
+    assert_delivered(letters.delivered(), neighbours)
+    kept = letters.in_file()
+    assert [letter["reason"].partition(":")[0] for letter in kept] == ["oversize", "oversize"]
+    assert all(letter["event_omitted"] > 10_000_000 for letter in kept)
+    assert line.pubsub.stats()["refused"] == 0
+    # The position is past them.
+    assert line.catch_up().wait() == 0
+    assert letters.in_file() == kept
+
+
+def test_an_event_that_mongodb_cannot_return_leaves_a_record(own_line: Line) -> None:
+    line = own_line
+    letters = DeadLetters(line)
+    images = {"full_document_before_change": "when_available", "on_event_too_large": "skip"}
+    letters.configure(file=True, source=images)
+    database = line.collection.database
+    database.command("create", line.collection.name, changeStreamPreAndPostImages={"enabled": True})
+    line.prepare()
+    line.collection.insert_one({"_id": 1, "revision": 1, "text": "x" * 11_000_000})
+    # With the image before it and the one after it the event has more than 16 MiB.
+    line.collection.update_one({"_id": 1}, {"$set": {"revision": 2}})
+    line.collection.insert_one({"_id": 2, "revision": 1})
+    process = line.catch_up()
+    assert process.wait() == 0, process.stderr
+    assert {message.attributes["operation"] for message in letters.delivered()} == {"insert"}
+    # The document itself is over Pub/Sub's limit too.
+    reasons = {letter["operation"]: letter["reason"] for letter in letters.in_file()}
+    assert reasons.keys() == {"insert", "update"}
+    assert "16 MiB" in reasons["update"]
 
 
 def test_kept_in_a_folder(line: Line) -> None:
