@@ -86,6 +86,8 @@ pub struct SourceError {
 pub enum RecordErrorKind {
     /// It is not valid BSON, or not a change event.
     Decode,
+    /// Its document breaks a rule of `schemas`.
+    Schema,
     /// It cannot be protected or enriched with certainty.
     Protect,
     /// It is larger than Pub/Sub takes, or than MongoDB can return.
@@ -103,6 +105,7 @@ impl RecordErrorKind {
         match self {
             Self::Decode => "decode",
             Self::Format => "format",
+            Self::Schema => "schema",
             Self::Oversize => "oversize",
             Self::Protect => "protect",
             Self::Route => "route",

@@ -46,6 +46,23 @@ impl Default for DeadLetterFileConfig {
     }
 }
 
+impl Config {
+    /// Whether there is a place for dead letters.
+    #[must_use]
+    pub fn has_dead_letters(&self) -> bool {
+        self.dead_letter.is_some() || self.error_handling.dead_letter_topic.is_some()
+    }
+
+    /// Name of the topic for dead letters, without `projects/…/topics/`.
+    #[must_use]
+    pub fn dead_letter_topic(&self) -> Option<&str> {
+        let key = self.dead_letter.as_ref().and_then(|section| section.topic.as_ref());
+        let topics = self.pubsub.as_ref().map(|pubsub| &pubsub.topics);
+        let topic = key.and_then(|key| Some(topics?.get(key)?.name.as_str()));
+        topic.or(self.error_handling.dead_letter_topic.as_deref())
+    }
+}
+
 impl DeadLetterConfig {
     /// What the types cannot tell.
     pub(super) fn validate(&self, config: &Config) -> Result<(), ConfigError> {

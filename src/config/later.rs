@@ -21,11 +21,6 @@ pub(super) const KEYS: &[LaterKey] = &[
     },
     LaterKey { pattern: "gcp.pubsub", feature: "topics are named in `pubsub.topics`" },
     LaterKey { pattern: "transforms", feature: "transforms come later" },
-    LaterKey { pattern: "schemas", feature: "validation of documents comes later" },
-    LaterKey {
-        pattern: "error_handling.dead_letter_topic",
-        feature: "dead letters go where `dead_letter` says; `dead_letter.topic` is a key of `pubsub.topics`",
-    },
     LaterKey { pattern: "monitoring.health_check_interval", feature: "health checks come later" },
     LaterKey {
         pattern: "monitoring.max_inactivity_seconds",

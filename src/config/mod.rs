@@ -21,6 +21,7 @@ mod pubsub;
 mod routing;
 mod running;
 mod subscriptions;
+mod validation;
 
 mod secret;
 mod units;
@@ -76,6 +77,9 @@ pub use subscriptions::SubscriptionConfig;
 pub(crate) use template::{Field, Part, Template, is_template};
 pub use units::{ByteSize, Millis, Seconds};
 pub(crate) use validate::is_resource_id;
+pub use validation::{FieldRule, FieldRules, FieldType, OnInvalid, ValidationConfig};
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +96,10 @@ pub struct Config {
     pub pubsub: Option<PubSubConfig>,
     /// Where positions are stored. Needed by `run`.
     pub checkpoint: Option<CheckpointConfig>,
+    /// What documents have to be like: rules by the name of a stream, `<connection>.<source>`, and
+    /// the dotted path of a field. Default: `{}`.
+    #[serde(default)]
+    pub schemas: BTreeMap<String, FieldRules>,
     /// How much may be in flight, for each stream. The only back-pressure there is.
     #[serde(default)]
     pub flow: FlowConfig,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Compressor, EnrichConfig, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
     NamespaceFilter, OnEventTooLarge, Operation, OversizeConfig, ProtectRule, ReadPreference,
-    RouteConfig, Secret, SplitLargeEvents, TopicList,
+    RouteConfig, Secret, SplitLargeEvents, TopicList, ValidationConfig,
 };
 
 /// What to read.
@@ -60,6 +60,9 @@ pub struct SourceConfig {
     /// when: {field: status, equals: paid}}`. The first that holds decides. Default: `[]`.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
+    /// What becomes of documents that break a rule of `schemas`.
+    #[serde(default)]
+    pub validation: ValidationConfig,
     /// What the data of a message is, where the topic does not say so. Default: that of `pubsub`.
     #[schemars(example = &"change_event")]
     pub envelope: Option<Envelope>,

@@ -2,7 +2,7 @@
 
 use super::{
     BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup, Template,
-    bigquery, enrich, oversize, protect, subscriptions,
+    bigquery, enrich, oversize, protect, subscriptions, validation,
 };
 use crate::error::ConfigError;
 use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};
@@ -56,6 +56,15 @@ impl Config {
         }
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.validate(self)?;
+        }
+        validation::check(self)?;
+        if let Some(topic) = &self.error_handling.dead_letter_topic {
+            let path = "error_handling.dead_letter_topic";
+            expect(
+                is_resource_id(topic),
+                path,
+                "expected a topic's name without `projects/…/topics/`",
+            )?;
         }
         if let Some(dead_letter) = &self.dead_letter {
             dead_letter.validate(self)?;

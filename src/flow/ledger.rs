@@ -54,6 +54,7 @@ impl Ledger {
         if !transformed.copies.is_empty() {
             self.copies().extend(transformed.copies.iter().copied());
         }
+        self.statistics.invalid.fetch_add(transformed.invalid, Relaxed);
         if !transformed.skipped.is_empty() {
             self.finish(&transformed.skipped);
         }

@@ -126,14 +126,15 @@ impl Builder {
 
     /// Where the dead letters of `stream` go.
     fn dead_letters(&self, stream: &StreamConfig) -> Result<Option<DeadLetterPlaces>, Error> {
-        let Some(config) = &self.config.dead_letter else { return Ok(None) };
+        if !self.config.has_dead_letters() {
+            return Ok(None);
+        }
         let gcp = self.config.require_run()?.gcp;
-        let topic = config.topic.as_ref().and_then(|key| self.pubsub.topics.get(key));
+        let topic = self.config.dead_letter_topic();
         Ok(Some(DeadLetterPlaces {
             stream: stream.id.to_string().into(),
             file: self.dead_letter_file.clone(),
-            topic: topic
-                .map(|topic| format!("projects/{}/topics/{}", gcp.project_id, topic.name).into()),
+            topic: topic.map(|name| format!("projects/{}/topics/{name}", gcp.project_id).into()),
         }))
     }
 

@@ -129,6 +129,7 @@ impl Manager {
                 read = now.read,
                 published = now.processed_changes,
                 dead_lettered = now.dead_lettered,
+                invalid = now.invalid,
                 requests = now.requests,
                 retries = now.retries,
                 errors = now.total_errors,

@@ -3,11 +3,13 @@
 mod edit;
 mod enrich;
 mod lane;
+mod literal;
 mod memory;
 mod outlet;
 mod oversize;
 mod protect;
 mod route;
+mod validate;
 mod write;
 
 pub use lane::HASH_NAME;
@@ -23,6 +25,7 @@ use lane::LaneChoice;
 use memory::LaneMemory;
 use oversize::Oversize;
 use route::Route;
+use validate::Validator;
 use write::{Draft, Sheet};
 
 /// What turns the events of one stream into messages: compiled once, applied to each event.
@@ -30,6 +33,9 @@ use write::{Draft, Sheet};
 pub struct Transform {
     /// The stream's name.
     stream: String,
+    validator: Option<Validator>,
+    /// The attribute `schema_version`.
+    schema_version: Option<String>,
     lanes: LaneChoice,
     edits: Option<Edits>,
     route: Route,
@@ -65,6 +71,8 @@ pub struct Transformed {
     pub copies: Vec<(u64, u32)>,
     /// Events that make no message, on purpose.
     pub skipped: Vec<u64>,
+    /// Number of events whose document breaks a rule of `schemas`.
+    pub invalid: u64,
     /// Why the event after all of these cannot be turned into a message.
     pub refused: Option<RecordError>,
 }
@@ -80,7 +88,7 @@ impl Transform {
         let edits = Edits::compile(config, stream)?;
         let seed = edits.as_ref().and_then(Edits::lane_seed);
         let oversize = Oversize::compile(stream)?;
-        let dead_letters = config.dead_letter.is_some();
+        let dead_letters = config.has_dead_letters();
         if oversize.needs_dead_letter() && !dead_letters {
             return Err(ConfigError {
                 path: "dead_letter".into(),
@@ -93,6 +101,8 @@ impl Transform {
         }
         Ok(Self {
             stream: stream.id.to_string(),
+            validator: Validator::compile(config, stream)?,
+            schema_version: stream.source.validation.schema_version.clone(),
             lanes: LaneChoice::compile(&stream.id, &pubsub.ordering, pubsub.lanes, seed)?,
             edits,
             route: Route::compile(config, stream)?,
@@ -131,6 +141,7 @@ impl Transform {
                 several => done.copies.push((sequence, u32::try_from(several).unwrap_or(u32::MAX))),
             }
         }
+        done.invalid = sheet.invalid;
         done
     }
 

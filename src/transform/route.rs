@@ -1,7 +1,6 @@
 //! Which outlets an event takes.
 
 mod condition;
-mod literal;
 
 use crate::config::{Config, RouteConfig, StreamConfig};
 use crate::error::ConfigError;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::outlet::Outlet;
 use super::oversize::Shrunk;
 use super::{Context, Transform};
+use crate::config::OnInvalid;
 use crate::error::{RecordError, RecordErrorKind};
 use crate::event::{ChangeEvent, Claim, Destination, EventId, Lane, Message};
 use crate::format::{self, DeadLetter, MessageWriter, Record, Stage, Written};
@@ -14,6 +15,8 @@ pub(super) struct Sheet {
     message: MessageWriter,
     /// The event as it may go out.
     edited: Vec<u8>,
+    /// Number of events whose document broke a rule.
+    pub invalid: u64,
     /// The events were read without their documents, which are larger than the server can return.
     gap: bool,
 }
@@ -32,12 +35,14 @@ pub(super) struct Draft<'a> {
 struct Refusal {
     error: RecordError,
     stage: Stage,
+    /// It is to end its stream even where there is a place for dead letters.
+    ends_stream: bool,
 }
 
 impl Sheet {
     /// For events of `bytes`.
     pub fn new(bytes: usize, gap: bool) -> Self {
-        Self { message: MessageWriter::with_capacity(bytes), edited: Vec::new(), gap }
+        Self { message: MessageWriter::with_capacity(bytes), edited: Vec::new(), invalid: 0, gap }
     }
 }
 
@@ -59,10 +64,10 @@ impl Transform {
         };
         messages.truncate(before);
         // One that is redriven is a dead letter already, and stays one.
-        if !self.dead_letters || context.redriven {
+        if !self.dead_letters || context.redriven || refusal.ends_stream {
             return Err(refusal.error);
         }
-        let Refusal { error, stage } = &refusal;
+        let Refusal { error, stage, .. } = &refusal;
         let Sheet { message, edited, .. } = sheet;
         // What cannot be protected does not go out as a dead letter either.
         let sendable = self.edit(&read, context, edited).ok().map(|change| change.bson);
@@ -82,16 +87,27 @@ impl Transform {
         keep: &mut impl FnMut(Draft<'_>) -> Message,
     ) -> Result<(), Refusal> {
         let refuse = |(kind, text)| self.refuse(read, kind, text);
-        let Sheet { message, edited, gap } = sheet;
+        let Sheet { message, edited, invalid, gap } = sheet;
         if *gap {
             let text = "the event is larger than the 16 MiB that MongoDB can return";
             return Err(refuse((RecordErrorKind::Oversize, text.into())));
+        }
+        let broken = self.validator.as_ref().and_then(|rules| rules.check(read).err());
+        *invalid += u64::from(broken.is_some());
+        match (&self.validator, &broken) {
+            (Some(rules), Some(_)) if rules.on_invalid == OnInvalid::Drop => return Ok(()),
+            (Some(rules), Some(text)) if rules.on_invalid != OnInvalid::Pass => {
+                let ends_stream = rules.on_invalid == OnInvalid::Fail;
+                let refusal = refuse((RecordErrorKind::Schema, text.clone()));
+                return Err(Refusal { stage: Stage::Validate, ends_stream, ..refusal });
+            }
+            _ => {}
         }
         let event_id = self.event_id(read);
         let change = self.edit(read, context, edited)?;
         let lane = self.lanes.of(read).map_err(|text| refuse((RecordErrorKind::Format, text)))?;
         let record = Record { change, event_id: &event_id, read, now_ms: context.now_ms };
-        let way = Way { transform: self, context, lane };
+        let way = Way { transform: self, context, lane, broken: broken.as_deref() };
         for outlet in self.route.of(read) {
             if way.fill(outlet, &record, message).map_err(refuse)? == Written::Nothing {
                 continue;
@@ -114,7 +130,7 @@ impl Transform {
         let Some(edits) = &self.edits else { return Ok(*read) };
         let changed = edits.apply(read, context, edited);
         let change = changed.and_then(|()| ChangeEvent::look_at(edited));
-        change.map_err(|error| Refusal { error, stage: Stage::Transform })
+        change.map_err(|error| Refusal { error, stage: Stage::Transform, ends_stream: false })
     }
 
     /// The id that the messages of an event carry: made with a key where its document key is
@@ -128,7 +144,7 @@ impl Transform {
             Some(edits) => edits.refuse(read, kind, message),
             None => read.refuse(kind, message),
         };
-        Refusal { error, stage: Stage::Transform }
+        Refusal { error, stage: Stage::Transform, ends_stream: false }
     }
 }
 
@@ -137,6 +153,8 @@ struct Way<'a> {
     transform: &'a Transform,
     context: &'a Context,
     lane: Lane,
+    /// The rules that the document breaks, where it is sent nevertheless.
+    broken: Option<&'a str>,
 }
 
 impl Way<'_> {
@@ -153,6 +171,12 @@ impl Way<'_> {
         }
         let attributes = outlet.attributes.write(record, message);
         attributes.map_err(|text| (RecordErrorKind::Format, text))?;
+        if let Some(version) = &self.transform.schema_version {
+            message.attribute("schema_version", &[version.as_bytes()]);
+        }
+        if let Some(broken) = self.broken {
+            message.attribute("validation_errors", &[broken.as_bytes()]);
+        }
         if self.context.redriven {
             message.attribute("redriven", &[b"true"]);
         }

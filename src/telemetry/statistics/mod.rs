@@ -40,6 +40,8 @@ pub struct StreamStatistics {
     pub dead_lettered: AtomicU64,
     /// Events that the position has passed.
     pub passed: AtomicU64,
+    /// Events whose document breaks a rule of `schemas`.
+    pub invalid: AtomicU64,
     /// Attempts after the first, of reads and publishes.
     pub retries: AtomicU64,
     /// Publish requests that were acknowledged.
@@ -80,6 +82,7 @@ impl StreamStatistics {
             published: AtomicU64::default(),
             dead_lettered: AtomicU64::default(),
             passed: AtomicU64::default(),
+            invalid: AtomicU64::default(),
             retries: AtomicU64::default(),
             requests: AtomicU64::default(),
             abandoned: AtomicU64::default(),

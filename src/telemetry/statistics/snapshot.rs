@@ -35,6 +35,8 @@ pub struct StatisticsSnapshot {
     pub bytes: u64,
     /// Publish requests that were acknowledged.
     pub requests: u64,
+    /// Events whose document breaks a rule of `schemas`, whatever became of them.
+    pub invalid: u64,
     /// Attempts after the first, of reads and publishes.
     pub retries: u64,
     /// Events published a second, over the last ten seconds.
@@ -86,6 +88,7 @@ impl StreamStatistics {
             read,
             bytes,
             requests: self.requests.load(Relaxed),
+            invalid: self.invalid.load(Relaxed),
             retries: self.retries.load(Relaxed),
             events_per_second,
             bytes_per_second,

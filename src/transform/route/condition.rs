@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::config::ConditionConfig;
 use crate::event::{FieldPath, Scalar};
 
-use super::literal::Literal;
+use crate::transform::literal::Literal;
 
 /// A field and what has to hold of it.
 #[derive(Debug)]

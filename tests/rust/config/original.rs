@@ -24,7 +24,7 @@ gcp:
   region: us-central1
   pubsub:
     topics: {default: '${NOT_DEFINED_TOPIC}'}
-    dead_letter_topic: ${NOT_DEFINED_TOPIC}
+    dead_letter_topic: shop-dead-letters
 pubsub:
   topics:
     default: {name: shop-changes, description: All changes}
@@ -47,7 +47,7 @@ error_handling:
   max_retries: 3
   backoff_factor: 2
   max_backoff: 30
-  dead_letter_topic: ${NOT_DEFINED_TOPIC}
+  dead_letter_topic: shop-dead-letters
 streaming: {batch_size: 100, window_size_seconds: 60}
 ";
 
@@ -65,8 +65,6 @@ fn every_key_is_accepted_and_those_for_later_are_named_once() {
             "`mongodb.connections.primary.retry`, `mongodb.connections.analytics.retry`",
             "`gcp.pubsub`",
             "`transforms`",
-            "`schemas`",
-            "`error_handling.dead_letter_topic`",
             "`monitoring.health_check_interval`",
             "`monitoring.max_inactivity_seconds`",
             "`monitoring.metrics`",

@@ -9,7 +9,7 @@ use crate::event::Scalar;
 
 /// A text, a number or a boolean.
 #[derive(Debug)]
-pub(super) enum Literal {
+pub(crate) enum Literal {
     Boolean(bool),
     Number(Number),
     Text {
@@ -23,7 +23,7 @@ pub(super) enum Literal {
 
 /// A number: whole ones are compared exactly.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Integer(i64),
     Double(f64),
 }
