@@ -40,7 +40,7 @@ def by_topic(line: Line) -> dict[str, list[Published]]:
     return topics
 
 
-def documents(messages: Iterable[Published]) -> list[Any]:
+def documents(messages: Iterable[Published | Delivered]) -> list[Any]:
     """Return the `_id`s of the documents that the messages are about."""
     return [json.loads(message.data)["documentKey"]["_id"] for message in messages]
 
