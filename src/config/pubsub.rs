@@ -196,6 +196,9 @@ pub enum Envelope {
     /// The change event as the server sends it.
     #[default]
     ChangeEvent,
+    /// The document after the change, and nothing around it; without a document an attribute
+    /// `document_key` and no data.
+    Document,
     /// As Debezium's MongoDB connector writes it, with schemas switched off.
     Debezium,
     /// A row for BigQuery's change data capture: the document after the change, field by field,

@@ -4,7 +4,7 @@
 
 use super::bigquery_cdc::BigQueryCdc;
 use super::debezium::Debezium;
-use super::{MessageWriter, Record, json};
+use super::{MessageWriter, Record, document, json};
 use crate::config::{self, JsonMode, StreamConfig, TopicConfig};
 use crate::error::{ConfigError, RecordErrorKind};
 
@@ -13,6 +13,8 @@ use crate::error::{ConfigError, RecordErrorKind};
 pub(crate) enum Envelope {
     /// The change event as the server sends it.
     ChangeEvent(JsonMode),
+    /// The document after the change.
+    Document(JsonMode),
     /// As Debezium's MongoDB connector writes it.
     Debezium(Debezium),
     /// A row for BigQuery.
@@ -45,6 +47,7 @@ impl Envelope {
     ) -> Result<Self, ConfigError> {
         Ok(match envelope {
             config::Envelope::ChangeEvent => Self::ChangeEvent(json_mode),
+            config::Envelope::Document => Self::Document(json_mode),
             config::Envelope::Debezium => {
                 Self::Debezium(Debezium::compile(&stream.id.connection_id))
             }
@@ -57,7 +60,10 @@ impl Envelope {
     /// Writes the data of a message, then the envelope's own attributes.
     pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
         match self {
-            Self::ChangeEvent(mode) => write_json(record.change.bson, *mode, out)?,
+            Self::ChangeEvent(mode) => {
+                out.data(|data| write_json(record.change.bson, *mode, data))?;
+            }
+            Self::Document(mode) => return document::write(record, *mode, out),
             Self::Debezium(debezium) => return debezium.write(record, out),
             Self::BigQueryCdc(rows) => return rows.write(record, out),
         }
@@ -65,8 +71,8 @@ impl Envelope {
     }
 }
 
-/// `bson` as JSON, the whole data of the message.
-fn write_json(bson: &[u8], mode: JsonMode, out: &mut MessageWriter) -> Result<(), Refusal> {
-    out.data(|data| json::write_document(bson, mode, data))
+/// Appends `bson` as JSON.
+pub(super) fn write_json(bson: &[u8], mode: JsonMode, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    json::write_document(bson, mode, out)
         .map_err(|error| (RecordErrorKind::Decode, error.to_string()))
 }

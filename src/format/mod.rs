@@ -4,6 +4,7 @@ mod attributes;
 mod bigquery_cdc;
 pub(crate) mod dead_letter;
 mod debezium;
+mod document;
 mod envelope;
 pub mod json;
 mod message;
