@@ -122,6 +122,7 @@ def message_bytes(size: int, *, full_document: bool = True) -> tuple[int, int, i
         "cluster_time": "1763848800.1",
         "connection_id": "main",
         "source_name": "orders",
+        "full_document": "lookup",
         "content_type": "application/json",
     }
     counted = sum(len(key) + len(value) for key, value in attributes.items())
