@@ -62,6 +62,16 @@ def guide(page: str) -> str:
     return text.replace("${GCP_PROJECT_ID}", "some-project")
 
 
+def test_the_examples_in_the_guide_are_what_goes_out() -> None:
+    text = (ROOT / "docs" / "guide" / "envelopes.md").read_text()
+    event, *examples = (json.loads(part.split("```")[0]) for part in text.split("```json\n")[1:])
+    config = guide("envelopes.md").replace("pubsub:\n", "pubsub:\n  attributes: []\n")
+    sent = transform_event(config, "main.orders", bson_of(event), NOW_MS)
+    assert len(sent) == len(examples) == len(ENVELOPES)
+    for (topic, data, attributes, _), example in zip(sent, examples, strict=True):
+        assert {"data": json.loads(data), "attributes": attributes} == example, topic
+
+
 def debezium_value(data: str | bytes, name: str) -> Any:
     """Parsed; where escapes of characters may differ, the texts inside, too."""
     value = json.loads(data)
