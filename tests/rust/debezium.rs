@@ -43,7 +43,7 @@ fn transform() -> Transform {
 }
 
 fn messages(transform: &Transform, event: &[u8]) -> Vec<PubsubMessage> {
-    let messages = transform.apply(0, event, &Context { now_ms: NOW_MS }).unwrap();
+    let messages = transform.apply(0, event, &Context { now_ms: NOW_MS, redriven: false }).unwrap();
     messages.iter().map(|message| PubsubMessage::decode(message.body.clone()).unwrap()).collect()
 }
 
@@ -117,7 +117,7 @@ fn what_the_envelope_needs_is_asked_for() {
         let event = changed(|event| {
             event.remove(field);
         });
-        let context = Context { now_ms: NOW_MS };
+        let context = Context { now_ms: NOW_MS, redriven: false };
         let error = transform().apply(0, &event, &context).unwrap_err();
         assert_eq!(error.kind, RecordErrorKind::Format, "{field}");
         assert!(error.message.contains(field), "{}", error.message);
@@ -130,7 +130,8 @@ fn a_key_that_fits_no_attribute_is_refused_without_its_text() {
     let event = changed(|event| {
         event.insert("documentKey", doc! { "_id": id.clone() });
     });
-    let error = transform().apply(0, &event, &Context { now_ms: NOW_MS }).unwrap_err();
+    let error =
+        transform().apply(0, &event, &Context { now_ms: NOW_MS, redriven: false }).unwrap_err();
     assert_eq!(error.kind, RecordErrorKind::Format);
     assert!(!error.to_string().contains("secret"), "{error}");
 }
