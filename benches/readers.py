@@ -27,8 +27,8 @@ mongodb:
   project_id: {project}
 pubsub:
   topics:
-    default: {{name: {topic}}}
-    north: {{name: {other_topic}}}
+    default: {{name: {topic}{table}}}
+    north: {{name: {other_topic}{table}}}
 {tuning}checkpoint:
   store: file
   path: {state}
@@ -58,6 +58,8 @@ class Work:
     """Lines for the source."""
     file: str = ""
     """Lines for the file as a whole."""
+    table: str = ""
+    """What is said of both topics."""
 
 
 PLAIN = Work("plain")
@@ -82,6 +84,7 @@ schemas:
     items: {type: array, required: true}
     total: {type: number, required: true, nullable: false}
 """,
+    table=", bigquery: {dataset: shop, table: orders}",
 )
 
 JSON_SCHEMA = Work(
@@ -147,6 +150,7 @@ class Ours:
                 tuning=self._tuning.yaml(),
                 state=state,
                 file=self._work.file,
+                table=self._work.table,
             )
         )
         return [*scene.program, "run", "--config", str(path)]

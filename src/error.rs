@@ -88,6 +88,8 @@ pub enum RecordErrorKind {
     Decode,
     /// It cannot be protected or enriched with certainty.
     Protect,
+    /// It is larger than Pub/Sub takes, or than MongoDB can return.
+    Oversize,
     /// It cannot be expressed as a message (too many or too large attributes, for example).
     Format,
     /// The topic template makes no topic's name of it.
@@ -101,6 +103,7 @@ impl RecordErrorKind {
         match self {
             Self::Decode => "decode",
             Self::Format => "format",
+            Self::Oversize => "oversize",
             Self::Protect => "protect",
             Self::Route => "route",
         }
@@ -136,6 +139,8 @@ pub enum PublishErrorKind {
     DeadLetter,
     /// The endpoint cannot be used at all. One that does not answer is waited out.
     Unavailable,
+    /// The data of a large message cannot be stored where `oversize` says.
+    ClaimCheck,
     /// The sink was stopped before the message was sent.
     Shutdown,
 }

@@ -1,11 +1,13 @@
 //! What travels along the line: batches of changes on the way in, messages on the way out.
 
 mod change;
+mod claim;
 pub(crate) mod elements;
 mod field;
 pub(crate) mod token;
 
 pub use change::{ChangeEvent, EventId, Image};
+pub use claim::Claim;
 pub use field::FieldPath;
 pub(crate) use field::Scalar;
 
@@ -97,6 +99,8 @@ pub struct Batch {
     pub post_batch: Option<Position>,
     /// The reply was as full as it can be: the server has more, and latency does not matter yet.
     pub catching_up: bool,
+    /// Its one event has been read without its documents: the server cannot return it whole.
+    pub gap: bool,
 }
 
 impl Batch {
@@ -108,7 +112,7 @@ impl Batch {
         post_batch: Option<Position>,
         catching_up: bool,
     ) -> Self {
-        Self { reply, events, post_batch, catching_up }
+        Self { reply, events, post_batch, catching_up, gap: false }
     }
 
     /// Number of events.
@@ -144,6 +148,7 @@ impl fmt::Debug for Batch {
             .field("bytes", &self.bytes())
             .field("post_batch", &self.post_batch)
             .field("catching_up", &self.catching_up)
+            .field("gap", &self.gap)
             .finish_non_exhaustive()
     }
 }
@@ -180,6 +185,8 @@ pub struct Message {
     pub lane: Lane,
     /// The `google.pubsub.v1.PubsubMessage` in protobuf: data, attributes and ordering key.
     pub body: Bytes,
+    /// What is stored elsewhere before the message is published.
+    pub claim: Option<Arc<Claim>>,
 }
 
 /// The body holds the document, so it never shows in a log: only its size does.
@@ -190,7 +197,8 @@ impl fmt::Debug for Message {
             .field("to", &self.to)
             .field("lane", &self.lane)
             .field("bytes", &self.body.len())
-            .finish()
+            .field("claim", &self.claim.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,7 @@ mod tracker;
 
 pub use committer::{Committer, Intervals};
 pub use file::FileStore;
-pub use gcs::{Bucket, GcsStore};
+pub use gcs::GcsStore;
 pub use memory::MemoryStore;
 pub use mongodb::MongoStore;
 pub use open::Stores;

@@ -15,6 +15,7 @@ mod flow;
 mod gcp;
 mod mongodb;
 mod namespaces;
+mod oversize;
 mod protect;
 mod pubsub;
 mod routing;
@@ -57,6 +58,10 @@ pub use gcp::GcpConfig;
 pub use load::{Environment, Loaded, from_value, from_yaml, load};
 pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
 pub use namespaces::{NamePattern, NamespaceFilter};
+pub use oversize::{
+    ClaimCheckConfig, ClaimCheckPlace, OnEventTooLarge, OversizeConfig, OversizePolicy,
+    SplitLargeEvents,
+};
 pub(crate) use protect::leads_to_id;
 pub use protect::{ProtectAction, ProtectRule, ProtectionConfig};
 pub use pubsub::{Attribute, BatchConfig, Envelope, JsonMode, Ordering, PubSubConfig, TopicConfig};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Compressor, EnrichConfig, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
-    NamespaceFilter, OnMissingDocument, Operation, ProtectRule, ReadPreference, RouteConfig,
-    Secret, TopicList,
+    NamespaceFilter, OnEventTooLarge, OnMissingDocument, Operation, OversizeConfig, ProtectRule,
+    ReadPreference, RouteConfig, Secret, SplitLargeEvents, TopicList,
 };
 
 /// What to read.
@@ -118,6 +118,16 @@ pub struct SourceConfig {
     /// MongoDB 6.0. Default: `false`.
     #[serde(default)]
     pub show_expanded_events: bool,
+    /// What becomes of a message that is larger than Pub/Sub takes.
+    #[serde(default)]
+    pub oversize: OversizeConfig,
+    /// Whether the server splits events that are larger than the 16 MiB that it can return.
+    /// Default: `auto`.
+    #[serde(default)]
+    pub split_large_events: SplitLargeEvents,
+    /// What becomes of an event that the server cannot return for its size. Default: `fail`.
+    #[serde(default)]
+    pub on_event_too_large: OnEventTooLarge,
     /// Which members of the replica set the stream is read from. Replaces `readPreference` of the
     /// URI, with its tags and its staleness. Default: that of the URI, else `primary`.
     #[schemars(example = &"primary")]

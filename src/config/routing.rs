@@ -232,11 +232,12 @@ impl RoutingRule {
 
     fn comparison(&self, field: &str) -> ConditionConfig {
         let mut condition = ConditionConfig { field: field.to_owned(), ..Default::default() };
-        *match self.operator {
+        let operand = match self.operator {
             RoutingOperator::Equals => &mut condition.equals,
             RoutingOperator::GreaterThan => &mut condition.greater_than,
             RoutingOperator::LessThan => &mut condition.less_than,
-        } = self.value.clone();
+        };
+        operand.clone_from(&self.value);
         condition
     }
 

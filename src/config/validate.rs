@@ -2,7 +2,7 @@
 
 use super::{
     BatchConfig, Config, ConnectionConfig, Endpoint, FullDocument, OnMissingDocument, PubSubConfig,
-    SourceConfig, Startup, Template, bigquery, enrich, protect, subscriptions,
+    SourceConfig, Startup, Template, bigquery, enrich, oversize, protect, subscriptions,
 };
 use crate::error::ConfigError;
 use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};
@@ -130,6 +130,7 @@ fn check_source(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
         "`drop` needs `full_document: update_lookup`: without a look-up, a document that is \
          missing has not gone",
     )?;
+    oversize::check(source, path)?;
     match &source.startup {
         Startup::Latest | Startup::Earliest => Ok(()),
         Startup::Timestamp(time) => expect(

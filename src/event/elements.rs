@@ -7,6 +7,8 @@ pub(crate) const STRING: u8 = 0x02;
 pub(crate) const DOCUMENT: u8 = 0x03;
 /// BSON's type of an array.
 pub(crate) const ARRAY: u8 = 0x04;
+/// BSON's type of a binary.
+pub(crate) const BINARY: u8 = 0x05;
 /// BSON's type of a date.
 pub(crate) const DATE: u8 = 0x09;
 /// BSON's type of null.
@@ -109,7 +111,7 @@ fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
         0x13 => 16,
         STRING | 0x0d | 0x0e => LENGTH + length(value)?,
         DOCUMENT | ARRAY | 0x0f => length(value)?,
-        0x05 => LENGTH + 1 + length(value)?,
+        BINARY => LENGTH + 1 + length(value)?,
         0x0c => LENGTH + length(value)? + 12,
         0x0b => {
             let pattern = zero(value)? + 1;

@@ -111,11 +111,12 @@ impl Ledger {
         };
         self.budget.release(freed.bytes, freed.events);
         self.statistics.published.fetch_add(sequences.len() as u64, Relaxed);
+        self.statistics.passed.fetch_add(freed.events as u64, Relaxed);
     }
 
     fn note_position(&self, tracker: &Tracker) {
         if let Some(time) = tracker.passed_time() {
-            self.statistics.passed(time);
+            self.statistics.passed_time(time);
         }
     }
 

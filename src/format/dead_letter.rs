@@ -119,7 +119,7 @@ impl<'a> DeadLetter<'a> {
         let mut writer = MessageWriter::with_capacity(0);
         self.write(&mut writer);
         let body = Bytes::copy_from_slice(writer.message());
-        Message { sequence, to: Destination::DeadLetter, lane: Lane::Unordered, body }
+        Message { sequence, to: Destination::DeadLetter, lane: Lane::Unordered, body, claim: None }
     }
 
     /// Writes the message of the dead letter.

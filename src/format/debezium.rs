@@ -114,12 +114,11 @@ fn write_documents(change: &ChangeEvent<'_>, data: &mut Vec<u8>) -> Result<(), R
     data.extend_from_slice(br#","after":"#);
     write_image(change.full_document, data)?;
     data.extend_from_slice(br#","updateDescription":"#);
-    match change.update_description {
-        Some(description) => write_update(description, data),
-        None => {
-            data.extend_from_slice(b"null");
-            Ok(())
-        }
+    if let Some(description) = change.update_description {
+        write_update(description, data)
+    } else {
+        data.extend_from_slice(b"null");
+        Ok(())
     }
 }
 

@@ -4,6 +4,8 @@
 //! gap once it is known. Tags from `google/pubsub/v1/pubsub.proto`: data = 1, attributes = 2 (a map:
 //! key = 1, value = 2), `ordering_key` = 5.
 
+use std::convert::Infallible;
+
 use bytes::BufMut as _;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
@@ -23,25 +25,29 @@ const USUAL_OVERHEAD: usize = 320;
 pub(crate) struct MessageWriter {
     buffer: Vec<u8>,
     start: usize,
+    /// Where the data ends.
+    data_end: usize,
 }
 
 impl MessageWriter {
     /// A writer with room for an event of `bson` bytes, whose JSON is about a quarter longer.
     pub fn with_capacity(bson: usize) -> Self {
         let buffer = Vec::with_capacity(GAP + bson + bson / 4 + USUAL_OVERHEAD);
-        Self { buffer, start: 0 }
+        Self { buffer, start: GAP, data_end: GAP }
     }
 
     /// Begins a message; the one before is forgotten.
     pub fn begin(&mut self) {
         self.buffer.clear();
         self.buffer.resize(GAP, 0);
+        (self.start, self.data_end) = (GAP, GAP);
     }
 
     /// The data, appended by `write`.
     pub fn data<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         write(&mut self.buffer)?;
-        let len = (self.buffer.len() - GAP) as u64;
+        self.data_end = self.buffer.len();
+        let len = (self.data_end - GAP) as u64;
         self.start = GAP - 1 - encoded_len_varint(len);
         let mut head = &mut self.buffer[self.start..GAP];
         head.put_u8(DATA);
@@ -70,6 +76,22 @@ impl MessageWriter {
             *part = text.as_bytes();
         }
         self.field(ORDERING_KEY, &parts);
+    }
+
+    /// The data.
+    pub fn payload(&self) -> &[u8] {
+        &self.buffer[GAP..self.data_end]
+    }
+
+    /// Puts other data in place of the data; all else stays.
+    pub fn replace_data(&mut self, data: &[u8]) {
+        let rest = self.buffer.split_off(self.data_end);
+        self.begin();
+        let Ok(()) = self.data::<Infallible>(|buffer| {
+            buffer.extend_from_slice(data);
+            Ok(())
+        });
+        self.buffer.extend_from_slice(&rest);
     }
 
     /// The message so far.

@@ -15,7 +15,7 @@ mod template;
 pub(crate) use attributes::AttributeWriter;
 pub(crate) use bigquery_cdc::column_name;
 pub(crate) use dead_letter::{DeadLetter, Stage};
-pub(crate) use envelope::{Envelope, Written};
+pub(crate) use envelope::{Envelope, Refusal, Written};
 pub(crate) use message::MessageWriter;
 pub(crate) use template::TemplateWriter;
 

@@ -15,7 +15,7 @@ use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamC
 use crate::error::Error;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
-use crate::sink::{Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
+use crate::sink::{ClaimStore, Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
 use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
@@ -99,6 +99,7 @@ impl Builder {
                 receipts: sender,
                 statistics: Arc::clone(statistics),
                 dead_letters: self.dead_letters(stream)?,
+                claims: ClaimStore::open(&stream.source)?,
             }),
             receipts,
             store,

@@ -185,6 +185,7 @@ mod tests {
             to: Destination::DeadLetter,
             lane: Lane::Key(1),
             body: Bytes::from(vec![0; len]),
+            claim: None,
         }
     }
 

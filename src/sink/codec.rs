@@ -157,6 +157,7 @@ mod tests {
                 to: Destination::DeadLetter,
                 lane: Lane::Key(7),
                 body: message.encode_to_vec().into(),
+                claim: None,
             })
             .collect();
         let bytes = encoded.iter().map(|message| field_bytes(message.body.len())).sum();

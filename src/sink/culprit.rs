@@ -45,7 +45,13 @@ mod tests {
         let body = PubsubMessage { data: "secret".into(), attributes, ..Default::default() };
         let body = body.encode_to_vec().into();
         Culprit::new(
-            &Message { sequence: 1, to: Destination::DeadLetter, lane: Lane::Unordered, body },
+            &Message {
+                sequence: 1,
+                to: Destination::DeadLetter,
+                lane: Lane::Unordered,
+                body,
+                claim: None,
+            },
             10,
         )
         .name

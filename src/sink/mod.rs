@@ -7,6 +7,7 @@
 //! its outcome means). What cannot be delivered goes through `dead_letter`.
 
 mod batcher;
+mod claim_check;
 mod codec;
 mod codes;
 mod culprit;
@@ -17,6 +18,7 @@ mod pubsub;
 mod topics;
 mod transport;
 
+pub use claim_check::ClaimStore;
 pub(crate) use codes::name as code_name;
 pub use dead_letter::{DeadLetterFile, DeadLetterPlaces};
 pub use pubsub::PubSubSink;

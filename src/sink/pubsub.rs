@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::Sink;
 use super::batcher::Limits;
+use super::claim_check::ClaimStore;
 use super::codes::Failure;
 use super::culprit::Culprit;
 use super::dead_letter::DeadLetters;
@@ -59,6 +60,8 @@ pub(super) struct Outcomes {
     pub statistics: Arc<StreamStatistics>,
     /// Takes what is refused for good; without it everything ends before such a message.
     pub dead_letters: Option<DeadLetters>,
+    /// Where what messages only refer to is stored, before they are sent.
+    pub claims: Option<Arc<ClaimStore>>,
 }
 
 impl PubSubSink {
@@ -78,7 +81,7 @@ impl PubSubSink {
         receipts: mpsc::Sender<Receipt>,
         statistics: Arc<StreamStatistics>,
     ) -> Self {
-        let outcomes = Outcomes { backoff, receipts, statistics, dead_letters: None };
+        let outcomes = Outcomes { backoff, receipts, statistics, dead_letters: None, claims: None };
         Self::publish_to(connection, topic, pubsub, outcomes)
     }
 
@@ -101,6 +104,7 @@ impl PubSubSink {
         let failure = Arc::new(OnceLock::new());
         let task = Task {
             connection: connection.clone(),
+            claims: outcomes.claims,
             topic,
             timeout: batch.request_timeout.duration(),
             delay: batch.max_delay.duration(),
@@ -159,6 +163,8 @@ type Attempt = BoxFuture<'static, (LaneId, Result<(), Failure>)>;
 /// What runs behind the handle.
 struct Task {
     connection: Connection,
+    /// Where the data of large messages goes first.
+    claims: Option<Arc<ClaimStore>>,
     topic: Arc<Topic>,
     timeout: Duration,
     delay: Duration,
@@ -276,7 +282,13 @@ impl Task {
         let connection = self.connection.clone();
         let topic = Arc::clone(&self.topic);
         let timeout = self.timeout;
+        let claims = self.claims.clone();
         self.attempts.push(Box::pin(async move {
+            if let Some(claims) = claims
+                && let Err(failure) = claims.store(&request.batch).await
+            {
+                return (request.lane, Err(failure));
+            }
             (request.lane, connection.publish(&topic, request.batch, timeout).await)
         }));
     }
@@ -338,6 +350,9 @@ fn explain(halt: &Halt, topic: &str) -> PublishError {
         }
         (PublishErrorKind::Rejected, Some(Culprit { bytes, name, .. })) => {
             format!("Pub/Sub refuses the message of {bytes} bytes for {name} to {topic}: {reason}")
+        }
+        (PublishErrorKind::ClaimCheck, _) => {
+            format!("the data of a large message cannot be stored: {reason}")
         }
         (PublishErrorKind::TopicMissing, _) => format!("{topic} does not exist: {reason}"),
         (PublishErrorKind::Auth, _) => format!("not allowed to publish to {topic}: {reason}"),

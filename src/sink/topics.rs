@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::Sink;
+use super::claim_check::ClaimStore;
 use super::dead_letter::{DeadLetterPlaces, DeadLetters};
 use super::pubsub::{Outcomes, PubSubSink};
 use super::transport::Connection;
@@ -30,6 +31,8 @@ pub struct Publishing {
     pub statistics: Arc<StreamStatistics>,
     /// Where dead letters go. Without it a message that is refused for good ends the stream.
     pub dead_letters: Option<DeadLetterPlaces>,
+    /// Where the data of large messages goes.
+    pub claims: Option<Arc<ClaimStore>>,
 }
 
 impl Publishing {
@@ -41,12 +44,12 @@ impl Publishing {
         dead_letters: Option<DeadLetters>,
     ) -> PubSubSink {
         let statistics = Arc::clone(&self.statistics);
-        let backoff = self.backoff.clone();
+        let (backoff, claims) = (self.backoff.clone(), self.claims.clone());
         PubSubSink::publish_to(
             &self.connection,
             topic.to_owned(),
             &self.pubsub,
-            Outcomes { backoff, receipts, statistics, dead_letters },
+            Outcomes { backoff, receipts, statistics, dead_letters, claims },
         )
     }
 }
@@ -74,13 +77,12 @@ impl Topics {
 
     fn publisher(&mut self, to: &Destination) -> Result<&mut PubSubSink, PublishError> {
         let known = self.publishers.iter().position(|(known, _)| known == to);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let publisher = self.start(to)?;
-                self.publishers.push((to.clone(), publisher));
-                self.publishers.len() - 1
-            }
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let publisher = self.start(to)?;
+            self.publishers.push((to.clone(), publisher));
+            self.publishers.len() - 1
         };
         Ok(&mut self.publishers[index].1)
     }
@@ -162,14 +164,14 @@ impl Sink for Topics {
     async fn flush(&mut self) -> Result<(), PublishError> {
         // All of them, also after one has failed: what can be published is.
         let flushes = self.publishers.iter_mut().map(|(_, publisher)| publisher.flush());
-        let flushed: Result<(), PublishError> = join_all(flushes).await.into_iter().collect();
+        let published: Result<(), PublishError> = join_all(flushes).await.into_iter().collect();
         // Dead letters after the topics, which may still make some.
         if let Some(dead_letters) = &self.dead_letters {
             let kept = dead_letters.flush().await;
             self.letters_on_their_way = false;
-            return flushed.and(kept);
+            return published.and(kept);
         }
-        flushed
+        published
     }
 }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "a literal is handed over")]
+
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, Timestamp, doc, oid::ObjectId};
 use prost::Message as _;
@@ -5,6 +7,8 @@ use serde_json::json;
 
 use super::*;
 use crate::config::{Environment, Ordering, from_value};
+use crate::error::RecordErrorKind;
+use crate::event::{Destination, Lane};
 
 const TOKEN: &str = "8265F1C2A0000000012B022C0100296E5A1004";
 
@@ -58,7 +62,7 @@ fn decoded(message: &Message) -> PubsubMessage {
 }
 
 fn lane_of(transform: &Transform, document: &Document) -> Lane {
-    message(&transform, 1, raw(document).as_bytes()).unwrap().lane
+    message(transform, 1, raw(document).as_bytes()).unwrap().lane
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Delivers a dead letter: reads its event again, so that what the configuration says now is
 //! applied to true data, and falls back on the message that was kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::checkpoint::open_source;
 use crate::config::{Config, StreamConfig};
 use crate::error::{Error, PublishErrorKind, SourceErrorKind};
 use crate::event::{Batch, ChangeEvent, Destination, Lane, Message, Position};
-use crate::sink::Connection;
+use crate::sink::{ClaimStore, Connection};
 use crate::source::{Source, StartAt};
 use crate::transform::{Context, Transform};
 
@@ -59,7 +60,7 @@ impl<'a> Redrive<'a> {
         };
         let transform = Transform::compile(self.config, stream)?;
         match self.read(stream, &transform, letter).await? {
-            Read::Event(event) => self.apply(&transform, &event, letter).await,
+            Read::Event(event) => self.apply(stream, &transform, &event, letter).await,
             Read::Lost(why) => self.resume(letter, why).await,
             Read::Passed => Ok(left("its stream does not show the event any more")),
         }
@@ -93,6 +94,7 @@ impl<'a> Redrive<'a> {
 
     async fn apply(
         &self,
+        stream: &StreamConfig,
         transform: &Transform,
         event: &[u8],
         letter: &Letter,
@@ -111,7 +113,7 @@ impl<'a> Redrive<'a> {
         if messages.is_empty() {
             return Ok((Outcome::Skipped, String::new()));
         }
-        self.send(messages, Outcome::Redriven).await
+        self.send(ClaimStore::open(&stream.source)?, messages, Outcome::Redriven).await
     }
 
     /// Goes on behind the stage that the event had come to.
@@ -121,13 +123,18 @@ impl<'a> Redrive<'a> {
         let Some((body, topic)) = message else { return Ok(left(why)) };
         let lane = if body.ordering_key.is_empty() { Lane::Unordered } else { Lane::Key(0) };
         let (to, body) = (Destination::Topic(topic.as_str().into()), body.encode_to_vec());
-        let message = Message { sequence: 0, to, lane, body: Bytes::from(body) };
-        self.send(vec![message], Outcome::Stored).await
+        let message = Message { sequence: 0, to, lane, body: Bytes::from(body), claim: None };
+        self.send(None, vec![message], Outcome::Stored).await
     }
 
-    async fn send(&self, messages: Vec<Message>, outcome: Outcome) -> Result<Delivered, Error> {
+    async fn send(
+        &self,
+        claims: Option<Arc<ClaimStore>>,
+        messages: Vec<Message>,
+        outcome: Outcome,
+    ) -> Result<Delivered, Error> {
         use PublishErrorKind::{Rejected, TooLarge};
-        match publish(self.config, &self.connection, messages).await? {
+        match publish(self.config, &self.connection, claims, messages).await? {
             Ok(()) => Ok((outcome, String::new())),
             Err(error) if matches!(error.kind, Rejected | TooLarge) => Ok(left(&error.to_string())),
             Err(error) => Err(error.into()),

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, PublishError};
 use crate::event::{Message, Receipt};
 use crate::flow::BackoffPolicy;
-use crate::sink::{Connection, Publishing, Sink as _, Topics};
+use crate::sink::{ClaimStore, Connection, Publishing, Sink as _, Topics};
 
 /// Receipts that may wait.
 const RECEIPTS: usize = 16;
@@ -17,6 +17,7 @@ const RECEIPTS: usize = 16;
 pub(super) async fn publish(
     config: &Config,
     connection: &Connection,
+    claims: Option<Arc<ClaimStore>>,
     messages: Vec<Message>,
 ) -> Result<Result<(), PublishError>, Error> {
     let (sender, mut receipts) = mpsc::channel(RECEIPTS);
@@ -27,6 +28,7 @@ pub(super) async fn publish(
         receipts: sender,
         statistics: Arc::default(),
         dead_letters: None,
+        claims,
     });
     let sent = async {
         topics.publish(messages, true).await?;

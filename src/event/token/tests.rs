@@ -1,5 +1,7 @@
 //! Tokens recorded from MongoDB 6.0.5.
 
+#![expect(clippy::format_collect, reason = "the digits of a few bytes")]
+
 use proptest::prelude::*;
 
 use super::index_in_cluster_time;

@@ -47,7 +47,7 @@ fn is_reserved(name: &str) -> bool {
     let begins = |prefix: &&str| {
         name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
     };
-    name.starts_with('_') && RESERVED.iter().any(|prefix| begins(&prefix))
+    name.starts_with('_') && RESERVED.iter().any(begins)
 }
 
 fn renamed(name: &str) -> String {
@@ -138,6 +138,8 @@ impl<'a> Row<'a> {
 
 fn folded(name: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    name.iter().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+    for byte in name {
+        hasher.write_u8(byte.to_ascii_lowercase());
+    }
     hasher.finish()
 }

@@ -1,3 +1,5 @@
+#![expect(clippy::format_collect, reason = "the digits of a few bytes")]
+
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Decimal128, Document, Timestamp, doc};
 use proptest::prelude::*;

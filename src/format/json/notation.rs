@@ -41,7 +41,7 @@ pub(crate) trait Notation {
     fn date(ms: i64, out: &mut Vec<u8>);
     /// Seconds in the upper half, the ordinal in the lower.
     fn timestamp(value: u64, out: &mut Vec<u8>);
-    /// An ObjectId.
+    /// An `ObjectId`.
     fn object_id(id: [u8; 12], out: &mut Vec<u8>);
     /// Binary data.
     fn binary(subtype: u8, data: &[u8], out: &mut Vec<u8>);

@@ -294,15 +294,12 @@ impl<'a, N: Notation> Walk<'a, N> {
         if end != body.len() {
             return Err(DecodeError::new(DecodeErrorKind::ValueLength));
         }
-        match N::SCOPE {
-            Some([_, close]) => {
-                self.out.pop();
-                self.out.extend_from_slice(close);
-            }
-            None => {
-                self.out.truncate(written);
-                self.out.extend_from_slice(close);
-            }
+        if let Some([_, close]) = N::SCOPE {
+            self.out.pop();
+            self.out.extend_from_slice(close);
+        } else {
+            self.out.truncate(written);
+            self.out.extend_from_slice(close);
         }
         Ok(end)
     }

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "a literal is handed over")]
+
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use serde_json::json;
 

@@ -15,7 +15,11 @@ fn refused(sequence: u64, kind: PublishErrorKind, data: &'static [u8]) -> Refuse
     };
     let body = body.encode_to_vec().into();
     let (to, lane) = (Destination::Topic("t".into()), Lane::Key(7));
-    Refused { message: Message { sequence, to, lane, body }, kind, reason: "TEST".into() }
+    Refused {
+        message: Message { sequence, to, lane, body, claim: None },
+        kind,
+        reason: "TEST".into(),
+    }
 }
 
 fn written(refused: &Refused) -> (PubsubMessage, serde_json::Value) {

@@ -12,7 +12,13 @@ mod properties;
 mod refusal;
 
 fn message(sequence: u64, lane: Order) -> Message {
-    Message { sequence, to: Destination::DeadLetter, lane, body: Bytes::from_static(&[0; 8]) }
+    Message {
+        sequence,
+        to: Destination::DeadLetter,
+        lane,
+        body: Bytes::from_static(&[0; 8]),
+        claim: None,
+    }
 }
 
 /// Bytes that [`message`] takes in a request.

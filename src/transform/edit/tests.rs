@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "a literal is handed over")]
+
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, Timestamp, doc};
 use serde_json::{Value, json};
 

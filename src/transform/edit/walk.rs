@@ -130,7 +130,8 @@ impl<'a> Walk<'a> {
         let found = self.paths.found(here);
         let included = included || found.included;
         let holds = matches!(kind, DOCUMENT | ARRAY);
-        if found.excluded || !included && !(holds && found.holds_included) {
+        let leads_on = holds && found.holds_included;
+        if found.excluded || !(included || leads_on) {
             return Ok(None);
         }
         if let Some(rule) = found.protect {

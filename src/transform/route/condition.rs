@@ -25,11 +25,14 @@ enum Test {
     AnyOf(Vec<Literal>),
 }
 
+/// Makes the test of an operator.
+type Compare = fn(Literal) -> Test;
+
 impl Condition {
     /// `None` for what a checked configuration does not hold.
     pub fn compile(config: &ConditionConfig) -> Option<Self> {
         let mut tests = Vec::new();
-        let compared: [(_, fn(Literal) -> Test); 4] = [
+        let compared: [(_, Compare); 4] = [
             (&config.equals, Test::Equals),
             (&config.not_equals, Test::NotEquals),
             (&config.greater_than, Test::Greater),

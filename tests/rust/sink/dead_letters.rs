@@ -46,6 +46,7 @@ impl Rig {
                 file: Some(Arc::new(file)),
                 topic: Some(DEAD.into()),
             }),
+            claims: None,
         });
         Self { topics, receipts, statistics, folder }
     }

@@ -75,6 +75,7 @@ pub fn message(sequence: u64, lane: Lane, bytes: usize) -> Message {
         to: Destination::Topic("t".into()),
         lane,
         body: message.encode_to_vec().into(),
+        claim: None,
     }
 }
 

@@ -89,10 +89,9 @@ impl World {
             Event::Outcome(index, fate) if index < self.in_flight.len() => {
                 self.answer(index, fate);
             }
-            // Held up by a barrier, or an outcome of nothing.
-            Event::Message(..) | Event::Outcome(..) => {}
             Event::Safe if self.unsafe_letters > 0 => self.letter_is_safe(),
-            Event::Safe => {}
+            // Held up by a barrier, or an outcome of nothing.
+            Event::Message(..) | Event::Outcome(..) | Event::Safe => {}
             Event::Pass(millis) => self.now += Duration::from_millis(millis),
             Event::Flush => self.lanes.flush(),
         }

@@ -1,6 +1,8 @@
 //! Laws: what is protected is nowhere, what is not protected is as it was, and what goes out is
 //! BSON.
 
+#![expect(clippy::format_collect, reason = "the digits of a few bytes")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use mongodb::bson::spec::BinarySubtype;

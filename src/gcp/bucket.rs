@@ -1,24 +1,39 @@
-//! The three requests of Cloud Storage's JSON API that a store needs.
+//! The three requests of Cloud Storage's JSON API that are needed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 
-use crate::checkpoint::unreachable;
-use crate::error::CheckpointError;
-use crate::gcp::{Credentials, NoToken};
+use super::{Credentials, NoToken};
 
 const ENDPOINT: &str = "https://storage.googleapis.com";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One request of a few kilobytes, from the first byte sent to the last one read.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a larger upload may take on top: 250 kB a second.
+const TIME_OF_A_BYTE: Duration = Duration::from_micros(4);
 /// Tells the parts of an upload apart. Neither part can hold it: a name has no line break, and a
 /// line of the JSON begins with a brace or blanks.
-const BOUNDARY: &str = "mongo-gcp-stream-checkpoint";
+const BOUNDARY: &str = "mongo-gcp-stream-object";
+
+/// What went wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageError {
+    /// It may go well later; else a person has to change something.
+    pub passing: bool,
+    /// What happened, with the object's name.
+    pub message: String,
+}
+
+/// The address of Cloud Storage's emulator, `STORAGE_EMULATOR_HOST`, if there is one.
+pub(crate) fn storage_emulator() -> Option<String> {
+    std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty())
+}
 
 /// A bucket and the way to it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,8 +50,8 @@ impl Bucket {
     /// credentials. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// `Unreachable` where `emulator` is no address, and where there are no credentials.
-    pub fn open(name: &str, emulator: Option<&str>) -> Result<Self, CheckpointError> {
+    /// Where `emulator` is no address, and where there are no credentials.
+    pub fn open(name: &str, emulator: Option<&str>) -> Result<Self, StorageError> {
         let mut http = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
@@ -54,10 +69,7 @@ impl Bucket {
     }
 
     /// Generation and content of an object; `None` where there is none.
-    pub(super) async fn get(
-        &self,
-        object: &str,
-    ) -> Result<Option<(u64, Vec<u8>)>, CheckpointError> {
+    pub(crate) async fn get(&self, object: &str) -> Result<Option<(u64, Vec<u8>)>, StorageError> {
         let url = self.object(object);
         let request = || self.http.request(Method::GET, url.clone()).query(&[("alt", "media")]);
         let response = self.send(object, request).await?;
@@ -75,20 +87,23 @@ impl Bucket {
 
     /// Replaces an object of this generation, 0 for none, and returns the new generation; `None`
     /// where it is not of this generation.
-    pub(super) async fn put(
+    pub(crate) async fn put(
         &self,
         object: &str,
         generation: u64,
-        content: &[u8],
-    ) -> Result<Option<u64>, CheckpointError> {
+        content: Bytes,
+    ) -> Result<Option<u64>, StorageError> {
         let url = self.url(&["upload", "storage", "v1", "b", &self.name, "o"]);
-        let body = multipart(object, content);
+        let body = Bytes::from(multipart(object, &content));
+        let bytes = u32::try_from(content.len()).unwrap_or(u32::MAX);
+        let patience = REQUEST_TIMEOUT + TIME_OF_A_BYTE * bytes;
         let generation = generation.to_string();
         let request = || {
             self.http
                 .request(Method::POST, url.clone())
                 .query(&[("uploadType", "multipart"), ("ifGenerationMatch", &generation)])
                 .header(CONTENT_TYPE, format!("multipart/related; boundary={BOUNDARY}"))
+                .timeout(patience)
                 .body(body.clone())
         };
         let response = self.send(object, request).await?;
@@ -104,7 +119,7 @@ impl Bucket {
     }
 
     /// Removes an object, if it is there.
-    pub(super) async fn delete(&self, object: &str) -> Result<(), CheckpointError> {
+    pub(crate) async fn delete(&self, object: &str) -> Result<(), StorageError> {
         let url = self.object(object);
         let request = || self.http.request(Method::DELETE, url.clone());
         match self.send(object, request).await?.status() {
@@ -114,7 +129,7 @@ impl Bucket {
     }
 
     /// `gs://<bucket>/<object>`.
-    pub(super) fn describe(&self, object: &str) -> String {
+    pub(crate) fn describe(&self, object: &str) -> String {
         format!("gs://{}/{object}", self.name)
     }
 
@@ -123,7 +138,7 @@ impl Bucket {
         &self,
         object: &str,
         request: impl Fn() -> RequestBuilder,
-    ) -> Result<Response, CheckpointError> {
+    ) -> Result<Response, StorageError> {
         let send = async |request: RequestBuilder| {
             request.send().await.map_err(|error| self.failed(object, &error))
         };
@@ -152,7 +167,7 @@ impl Bucket {
     }
 
     /// The answer's text may be long and says no more to a person than this does.
-    fn refused(&self, object: &str, status: StatusCode) -> CheckpointError {
+    fn refused(&self, object: &str, status: StatusCode) -> StorageError {
         let object = self.describe(object);
         let cause = match status {
             StatusCode::UNAUTHORIZED => "; the credentials are not accepted",
@@ -160,23 +175,28 @@ impl Bucket {
             StatusCode::NOT_FOUND => "; does the bucket exist?",
             _ => "",
         };
-        unreachable(format!("Cloud Storage answers {status} for {object}{cause}"))
+        let waits = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        let passing = status.is_server_error() || waits.contains(&status);
+        StorageError {
+            passing,
+            message: format!("Cloud Storage answers {status} for {object}{cause}"),
+        }
     }
 
-    fn failed(&self, object: &str, error: &reqwest::Error) -> CheckpointError {
+    fn failed(&self, object: &str, error: &reqwest::Error) -> StorageError {
         let object = self.describe(object);
         let cause = if error.is_timeout() { "no answer in time".into() } else { root_cause(error) };
         unreachable(format!("Cloud Storage cannot be reached for {object}: {cause}"))
     }
 
-    fn unreadable(&self, object: &str) -> CheckpointError {
+    fn unreadable(&self, object: &str) -> StorageError {
         let object = self.describe(object);
         unreachable(format!("the answer for {object} is not one of Cloud Storage"))
     }
 }
 
 /// The service, or the emulator with or without a scheme: Google's clients take either.
-fn endpoint(emulator: Option<&str>) -> Result<Url, CheckpointError> {
+fn endpoint(emulator: Option<&str>) -> Result<Url, StorageError> {
     let given = match emulator {
         None => ENDPOINT.to_owned(),
         Some(host) if host.contains("://") => host.to_owned(),
@@ -197,8 +217,12 @@ fn multipart(object: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content, b"\r\n--", BOUNDARY.as_bytes(), b"--\r\n"].concat()
 }
 
-fn no_token(error: NoToken) -> CheckpointError {
-    unreachable(error.reason)
+fn unreachable(message: String) -> StorageError {
+    StorageError { passing: true, message }
+}
+
+fn no_token(error: NoToken) -> StorageError {
+    StorageError { passing: error.passing, message: error.reason }
 }
 
 /// The innermost error: the outer ones only say that sending failed.
