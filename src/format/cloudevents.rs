@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::envelope::{Refusal, Written, write_json};
-use super::json::{DecodeError, Simplified, scalar, write_string, write_value};
+use super::envelope::{Refusal, Written, too_long, unreadable, write_json};
+use super::json::{Simplified, scalar, write_string, write_value};
 use super::{MessageWriter, Record};
 use crate::config::{Capture, JsonMode, StreamConfig};
 use crate::error::RecordErrorKind;
@@ -121,6 +121,7 @@ impl CloudEvents {
 }
 
 /// When the change happened, RFC 3339: `wallTime`, which tells milliseconds, else the cluster time.
+/// `None` outside the years 1 to 9999.
 fn time(change: &ChangeEvent<'_>) -> Option<String> {
     let cluster_time = || change.cluster_time.map(|time| i64::from(time.time) * 1000);
     let mut text = Vec::new();
@@ -135,7 +136,7 @@ fn subject(change: &ChangeEvent<'_>) -> Result<Option<String>, Refusal> {
     let key = change.document_key.and_then(Elements::of);
     let Some(id) = key.and_then(|key| key.find(b"_id")) else { return Ok(None) };
     let mut json = Vec::new();
-    write_value::<Simplified>(id.kind, id.value, &mut json).map_err(decode)?;
+    write_value::<Simplified>(id.kind, id.value, &mut json).map_err(|error| unreadable(&error))?;
     json.pop();
     let text = serde_json::from_slice(&json)
         .unwrap_or_else(|_| String::from_utf8_lossy(&json).into_owned());
@@ -144,7 +145,7 @@ fn subject(change: &ChangeEvent<'_>) -> Result<Option<String>, Refusal> {
 }
 
 fn write_text(text: &str, data: &mut Vec<u8>) -> Result<(), Refusal> {
-    write_string(text.as_bytes(), data).map_err(decode)
+    write_string(text.as_bytes(), data).map_err(|error| unreadable(&error))
 }
 
 /// All but the characters that RFC 3986 calls unreserved.
@@ -157,14 +158,4 @@ fn percent_encode(name: &str, out: &mut String) {
             let _ = write!(out, "%{byte:02X}");
         }
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn decode(error: DecodeError) -> Refusal {
-    (RecordErrorKind::Decode, error.to_string())
-}
-
-fn too_long(name: &str) -> Refusal {
-    let text = format!("the attribute {name} would be longer than {MAX_ATTRIBUTE_VALUE} bytes");
-    (RecordErrorKind::Format, text)
 }

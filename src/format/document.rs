@@ -4,10 +4,9 @@
 //! `document_key` tells of what. Pub/Sub takes no message that has neither data nor an attribute;
 //! with this one there always is an attribute.
 
-use super::envelope::{Refusal, Written, write_json};
+use super::envelope::{Refusal, Written, too_long, write_json};
 use super::{MessageWriter, Record};
 use crate::config::JsonMode;
-use crate::error::RecordErrorKind;
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 
 /// The document key of an event that is about no document.
@@ -33,9 +32,7 @@ pub(super) fn write(
         None => key.extend_from_slice(NO_DOCUMENT),
     }
     if key.len() > MAX_ATTRIBUTE_VALUE {
-        let text =
-            format!("the attribute document_key would be longer than {MAX_ATTRIBUTE_VALUE} bytes");
-        return Err((RecordErrorKind::Format, text));
+        return Err(too_long("document_key"));
     }
     out.data(|_| Ok::<(), Refusal>(()))?;
     out.attribute("document_key", &[&key]);

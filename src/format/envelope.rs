@@ -10,6 +10,7 @@ use crate::config::{self, JsonMode, OnMissingDocument, StreamConfig, TopicConfig
 use crate::error::{ConfigError, RecordErrorKind};
 use crate::event::elements::Elements;
 use crate::event::{ChangeEvent, Image};
+use crate::limits::MAX_ATTRIBUTE_VALUE;
 
 /// One envelope, compiled.
 #[derive(Debug)]
@@ -135,6 +136,16 @@ fn without_delta(bson: &[u8]) -> Vec<u8> {
 
 /// Appends `bson` as JSON.
 pub(super) fn write_json(bson: &[u8], mode: JsonMode, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    json::write_document(bson, mode, out)
-        .map_err(|error| (RecordErrorKind::Decode, error.to_string()))
+    json::write_document(bson, mode, out).map_err(|error| unreadable(&error))
+}
+
+/// What is not BSON.
+pub(super) fn unreadable(error: &json::DecodeError) -> Refusal {
+    (RecordErrorKind::Decode, error.to_string())
+}
+
+/// An attribute that Pub/Sub would refuse.
+pub(super) fn too_long(name: &str) -> Refusal {
+    let text = format!("the attribute {name} would be longer than {MAX_ATTRIBUTE_VALUE} bytes");
+    (RecordErrorKind::Format, text)
 }

@@ -1,11 +1,10 @@
 //! The envelope `original`: what the Python project of the same purpose sent, the document in plain
 //! JSON with what was done to it.
 
-use super::envelope::{Refusal, Written, write_json};
-use super::json::{scalar, write_string};
+use super::envelope::{Refusal, Written, unreadable, write_json};
+use super::json::{Notation as _, Simplified, write_string};
 use super::{MessageWriter, Record};
 use crate::config::JsonMode;
-use crate::error::RecordErrorKind;
 
 /// Writes `{"data": …, "attributes": {"operation": …, "timestamp": …}}`; nothing for an event that
 /// is about no document.
@@ -23,11 +22,9 @@ pub(super) fn write(record: &Record<'_>, out: &mut MessageWriter) -> Result<Writ
         data.extend_from_slice(br#"{"data":"#);
         write_json(document, JsonMode::Simplified, data)?;
         data.extend_from_slice(br#","attributes":{"operation":"#);
-        write_string(operation.as_bytes(), data)
-            .map_err(|error| (RecordErrorKind::Decode, error.to_string()))?;
+        write_string(operation.as_bytes(), data).map_err(|error| unreadable(&error))?;
         data.extend_from_slice(br#","timestamp":"#);
-        // The time of a reply is within the years that have a text.
-        scalar::write_plain_date(record.now_ms, data);
+        Simplified::date(record.now_ms, data);
         data.pop();
         data.extend_from_slice(b"}}");
         Ok::<(), Refusal>(())
