@@ -44,7 +44,10 @@ mod validate;
 mod yaml;
 
 pub use bigquery::BigQueryConfig;
-pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation, ReadPreference};
+pub use capture::{
+    Compressor, FullDocument, FullDocumentBeforeChange, OnMissingDocument, Operation,
+    ReadPreference,
+};
 pub use checkpoint::{CheckpointConfig, StoreKind};
 pub use dead_letter::{DeadLetterConfig, DeadLetterFileConfig};
 pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};

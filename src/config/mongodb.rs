@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Compressor, EnrichConfig, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
-    NamespaceFilter, OnEventTooLarge, Operation, OversizeConfig, ProtectRule, ReadPreference,
-    RouteConfig, Secret, SplitLargeEvents, TopicList, ValidationConfig,
+    NamespaceFilter, OnEventTooLarge, OnMissingDocument, Operation, OversizeConfig, ProtectRule,
+    ReadPreference, RouteConfig, Secret, SplitLargeEvents, TopicList, ValidationConfig,
 };
 
 /// What to read.
@@ -110,6 +110,9 @@ pub struct SourceConfig {
     /// Which image of an updated document comes with its event. Default: `update_lookup`.
     #[serde(default)]
     pub full_document: FullDocument,
+    /// What becomes of an update that comes without its document. Default: `keep_delta`.
+    #[serde(default)]
+    pub on_missing_document: OnMissingDocument,
     /// Whether the document as it was before a change comes with the event. The collection needs
     /// `changeStreamPreAndPostImages: {enabled: true}`. Default: `off`.
     #[serde(default)]

@@ -160,6 +160,10 @@ pub enum Attribute {
     ConnectionId,
     /// The stream's source.
     SourceName,
+    /// Where the document of an insert, update, replacement or deletion comes from: `image`, as it
+    /// was directly after the change; `lookup`, as it was when the event was read, which may be
+    /// later; `missing`, the event has none; `deleted`.
+    FullDocument,
     /// `application/json`.
     ContentType,
 }
@@ -184,6 +188,7 @@ impl Attribute {
             Self::ClusterTime,
             Self::ConnectionId,
             Self::SourceName,
+            Self::FullDocument,
             Self::ContentType,
         ]
     }
@@ -196,6 +201,17 @@ pub enum Envelope {
     /// The change event as the server sends it.
     #[default]
     ChangeEvent,
+    /// The document after the change, and nothing around it; without a document an attribute
+    /// `document_key` and no data.
+    Document,
+    /// CloudEvents 1.0 in binary mode: the change event, and the event's context in attributes
+    /// that begin with `ce-`.
+    Cloudevents,
+    /// CloudEvents 1.0 in structured mode: one JSON object of the context and the change event.
+    CloudeventsStructured,
+    /// As the original Python project wrote it: `data`, the document in plain JSON, and
+    /// `attributes`, with the operation and the time.
+    Original,
     /// As Debezium's MongoDB connector writes it, with schemas switched off.
     Debezium,
     /// A row for BigQuery's change data capture: the document after the change, field by field,

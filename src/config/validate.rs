@@ -1,8 +1,8 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
 use super::{
-    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup, Template,
-    bigquery, enrich, oversize, protect, subscriptions, validation,
+    BatchConfig, Config, ConnectionConfig, Endpoint, FullDocument, OnMissingDocument, PubSubConfig,
+    SourceConfig, Startup, Template, bigquery, enrich, oversize, protect, subscriptions, validation,
 };
 use crate::error::ConfigError;
 use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};
@@ -132,6 +132,13 @@ fn check_source(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
     let path_to = |key: &str| format!("{path}.{key}");
     expect(!await_time.is_zero(), &path_to("max_await_time_ms"), "must be more than 0")?;
     source.stages().map_err(|error| error.below(path))?;
+    let drops = source.on_missing_document == OnMissingDocument::Drop;
+    expect(
+        !drops || source.full_document == FullDocument::UpdateLookup,
+        &path_to("on_missing_document"),
+        "`drop` needs `full_document: update_lookup`: without a look-up, a document that is \
+         missing has not gone",
+    )?;
     oversize::check(source, path)?;
     match &source.startup {
         Startup::Latest | Startup::Earliest => Ok(()),

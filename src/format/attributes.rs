@@ -1,8 +1,8 @@
 //! The attributes of a message.
 
-use crate::config::{Attribute, PubSubConfig, StreamConfig, Template};
+use crate::config::{Attribute, FullDocument, PubSubConfig, StreamConfig, Template};
 use crate::error::ConfigError;
-use crate::event::ChangeEvent;
+use crate::event::{ChangeEvent, Image};
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 
 use super::{MessageWriter, Record, TemplateWriter};
@@ -15,6 +15,8 @@ pub(crate) struct AttributeWriter {
     extra: Vec<(String, TemplateWriter)>,
     connection_id: String,
     source_name: String,
+    /// Updates come with the document as it was when they were read.
+    looked_up: bool,
 }
 
 impl AttributeWriter {
@@ -43,6 +45,7 @@ impl AttributeWriter {
             extra: extra.collect::<Result<_, ConfigError>>()?,
             connection_id: id.connection_id.as_ref().to_owned(),
             source_name: id.source_name.as_ref().to_owned(),
+            looked_up: stream.source.full_document == FullDocument::UpdateLookup,
         })
     }
 
@@ -67,10 +70,26 @@ impl AttributeWriter {
                 Attribute::SourceName => {
                     out.attribute("source_name", &[self.source_name.as_bytes()]);
                 }
+                Attribute::FullDocument => {
+                    if let Some(origin) = self.full_document(change) {
+                        out.attribute("full_document", &[origin.as_bytes()]);
+                    }
+                }
                 Attribute::ContentType => out.attribute("content_type", &[b"application/json"]),
             }
         }
         self.write_extra(change, out)
+    }
+
+    /// Where the document in the event comes from; `None` for an event that is about no document.
+    fn full_document(&self, change: &ChangeEvent<'_>) -> Option<&'static str> {
+        Some(match (change.operation?, change.full_document) {
+            ("delete", _) => "deleted",
+            ("insert" | "update" | "replace", Image::Absent | Image::Null) => "missing",
+            ("update", Image::Document(_)) if self.looked_up => "lookup",
+            ("insert" | "update" | "replace", Image::Document(_)) => "image",
+            _ => return None,
+        })
     }
 
     fn write_extra(&self, change: &ChangeEvent<'_>, out: &mut MessageWriter) -> Result<(), String> {

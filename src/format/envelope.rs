@@ -3,16 +3,33 @@
 //! An envelope is a file of its own beside this one, and an arm here.
 
 use super::bigquery_cdc::BigQueryCdc;
+use super::cloudevents::CloudEvents;
 use super::debezium::Debezium;
-use super::{MessageWriter, Record, json};
-use crate::config::{self, JsonMode, StreamConfig, TopicConfig};
+use super::{MessageWriter, Record, document, json, original};
+use crate::config::{self, JsonMode, OnMissingDocument, StreamConfig, TopicConfig};
 use crate::error::{ConfigError, RecordErrorKind};
+use crate::event::elements::Elements;
+use crate::event::{ChangeEvent, Image};
+use crate::limits::MAX_ATTRIBUTE_VALUE;
 
 /// One envelope, compiled.
 #[derive(Debug)]
-pub(crate) enum Envelope {
+pub(crate) struct Envelope {
+    form: Form,
+    on_missing_document: OnMissingDocument,
+}
+
+/// What is written.
+#[derive(Debug)]
+enum Form {
     /// The change event as the server sends it.
     ChangeEvent(JsonMode),
+    /// The document after the change.
+    Document(JsonMode),
+    /// CloudEvents, binary or structured.
+    CloudEvents(CloudEvents),
+    /// As the original Python project wrote it.
+    Original,
     /// As Debezium's MongoDB connector writes it.
     Debezium(Debezium),
     /// A row for BigQuery.
@@ -43,21 +60,59 @@ impl Envelope {
         stream: &StreamConfig,
         topic: Option<(&str, &TopicConfig)>,
     ) -> Result<Self, ConfigError> {
-        Ok(match envelope {
-            config::Envelope::ChangeEvent => Self::ChangeEvent(json_mode),
+        let form = match envelope {
+            config::Envelope::ChangeEvent => Form::ChangeEvent(json_mode),
+            config::Envelope::Document => Form::Document(json_mode),
+            config::Envelope::Cloudevents => {
+                Form::CloudEvents(CloudEvents::compile(json_mode, false, stream))
+            }
+            config::Envelope::CloudeventsStructured => {
+                Form::CloudEvents(CloudEvents::compile(json_mode, true, stream))
+            }
+            config::Envelope::Original => Form::Original,
             config::Envelope::Debezium => {
-                Self::Debezium(Debezium::compile(&stream.id.connection_id))
+                Form::Debezium(Debezium::compile(&stream.id.connection_id))
             }
             config::Envelope::BigqueryCdc => {
-                Self::BigQueryCdc(BigQueryCdc::compile(stream, topic)?)
+                Form::BigQueryCdc(BigQueryCdc::compile(stream, topic)?)
             }
-        })
+        };
+        Ok(Self { form, on_missing_document: stream.source.on_missing_document })
     }
 
     /// Writes the data of a message, then the envelope's own attributes.
+    ///
+    /// # Errors
+    /// What the event has not, or has too much of, for this envelope.
     pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
+        let image = record.read.full_document;
+        if record.read.operation == Some("update") && image.document().is_none() {
+            match self.on_missing_document {
+                OnMissingDocument::KeepDelta => {}
+                OnMissingDocument::KeyOnly => {
+                    let event = without_delta(record.change.bson);
+                    let change = ChangeEvent::look_at(&event);
+                    let change = change.map_err(|error| (error.kind, error.message))?;
+                    return self.form.write(&Record { change, ..*record }, out);
+                }
+                // Absent is what a pipeline took out of the event: the document may still be there.
+                OnMissingDocument::Drop if image == Image::Null => return Ok(Written::Nothing),
+                OnMissingDocument::Drop => {}
+            }
+        }
+        self.form.write(record, out)
+    }
+}
+
+impl Form {
+    fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
         match self {
-            Self::ChangeEvent(mode) => write_json(record.change.bson, *mode, out)?,
+            Self::ChangeEvent(mode) => {
+                out.data(|data| write_json(record.change.bson, *mode, data))?;
+            }
+            Self::Document(mode) => return document::write(record, *mode, out),
+            Self::CloudEvents(events) => return events.write(record, out),
+            Self::Original => return original::write(record, out),
             Self::Debezium(debezium) => return debezium.write(record, out),
             Self::BigQueryCdc(rows) => return rows.write(record, out),
         }
@@ -65,8 +120,32 @@ impl Envelope {
     }
 }
 
-/// `bson` as JSON, the whole data of the message.
-fn write_json(bson: &[u8], mode: JsonMode, out: &mut MessageWriter) -> Result<(), Refusal> {
-    out.data(|data| json::write_document(bson, mode, data))
-        .map_err(|error| (RecordErrorKind::Decode, error.to_string()))
+/// The event `bson` without `updateDescription`.
+fn without_delta(bson: &[u8]) -> Vec<u8> {
+    let mut rest = vec![0; size_of::<i32>()];
+    for element in Elements::of(bson).into_iter().flatten().flatten() {
+        if element.name != b"updateDescription" {
+            rest.extend_from_slice(element.whole);
+        }
+    }
+    rest.push(0);
+    let length = i32::try_from(rest.len()).unwrap_or_default();
+    rest[..size_of::<i32>()].copy_from_slice(&length.to_le_bytes());
+    rest
+}
+
+/// Appends `bson` as JSON.
+pub(super) fn write_json(bson: &[u8], mode: JsonMode, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    json::write_document(bson, mode, out).map_err(|error| unreadable(&error))
+}
+
+/// What is not BSON.
+pub(super) fn unreadable(error: &json::DecodeError) -> Refusal {
+    (RecordErrorKind::Decode, error.to_string())
+}
+
+/// An attribute that Pub/Sub would refuse.
+pub(super) fn too_long(name: &str) -> Refusal {
+    let text = format!("the attribute {name} would be longer than {MAX_ATTRIBUTE_VALUE} bytes");
+    (RecordErrorKind::Format, text)
 }

@@ -2,11 +2,14 @@
 
 mod attributes;
 mod bigquery_cdc;
+mod cloudevents;
 pub(crate) mod dead_letter;
 mod debezium;
+mod document;
 mod envelope;
 pub mod json;
 mod message;
+mod original;
 mod template;
 
 pub(crate) use attributes::AttributeWriter;

@@ -12,6 +12,7 @@ mod logging;
 mod position;
 mod runner;
 mod statistics;
+mod transform;
 
 use pyo3::prelude::*;
 
@@ -44,5 +45,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(admin::check, module)?)?;
     module.add_function(wrap_pyfunction!(admin::setup, module)?)?;
     module.add_function(wrap_pyfunction!(admin::validate, module)?)?;
-    module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)
+    module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)?;
+    module.add_function(wrap_pyfunction!(transform::transform_event, module)?)
 }

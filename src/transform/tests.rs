@@ -82,6 +82,7 @@ fn a_message_is_what_prost_would_read() {
         ("cluster_time", "1700000000.7"),
         ("connection_id", "main"),
         ("source_name", "orders"),
+        ("full_document", "image"),
         ("content_type", "application/json"),
     ];
     assert_eq!(read.attributes.len(), expected.len());

@@ -29,6 +29,7 @@ from mongo_gcp_stream._core._positions import (
     position_show,
 )
 from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
+from mongo_gcp_stream._core._transform import transform_event
 
 __all__ = [
     "DeadLetter",
@@ -54,6 +55,7 @@ __all__ = [
     "position_show",
     "setup",
     "to_extended_json",
+    "transform_event",
     "validate",
 ]
 
