@@ -21,8 +21,7 @@ pub struct ErrorHandlingConfig {
     #[schemars(range(min = 1))]
     pub backoff_factor: f64,
     /// Name of the topic for dead letters, without `projects/…/topics/`, as the original had it;
-    /// `dead_letter.topic` goes before it. Default: none.
-    #[schemars(example = &"shop-dead-letters")]
+    /// `dead_letter.topic` goes before it. Default: `null`.
     pub dead_letter_topic: Option<String>,
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     BatchConfig, Config, ConnectionConfig, Endpoint, FullDocument, OnMissingDocument, PubSubConfig,
-    SourceConfig, Startup, Template, bigquery, enrich, oversize, protect, subscriptions, validation,
+    SourceConfig, Startup, Template, bigquery, enrich, oversize, protect, subscriptions,
+    validation,
 };
 use crate::error::ConfigError;
 use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};

@@ -76,8 +76,7 @@ pub enum FieldType {
 pub struct ValidationConfig {
     /// What becomes of an event whose document breaks a rule. Default: `dead_letter`.
     pub on_invalid: OnInvalid,
-    /// Sent as the attribute `schema_version`, where it is set. Default: none.
-    #[schemars(example = &"3")]
+    /// Sent as the attribute `schema_version`, where it is set. Default: `null`.
     pub schema_version: Option<String>,
 }
 

@@ -12,6 +12,28 @@ use crate::event::elements::Elements;
 use crate::event::{ChangeEvent, Image};
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 
+/// Attributes of a CloudEvent, and of one that is the data of its message.
+const CLOUD_EVENTS: [&str; 8] = [
+    "ce-specversion",
+    "ce-id",
+    "ce-source",
+    "ce-type",
+    "ce-time",
+    "ce-subject",
+    "ce-datacontenttype",
+    "content-type",
+];
+
+/// Attributes that a message may get in every envelope.
+const ANY_ENVELOPE: [&str; 6] = [
+    "redriven",
+    "schema_version",
+    "validation_errors",
+    "content_encoding",
+    "truncated_fields",
+    "claim_check",
+];
+
 /// One envelope, compiled.
 #[derive(Debug)]
 pub(crate) struct Envelope {
@@ -80,6 +102,23 @@ impl Envelope {
         Ok(Self { form, on_missing_document: stream.source.on_missing_document })
     }
 
+    /// The names of the attributes that the envelope, or what is done to large messages, may write.
+    pub fn own_attributes(&self) -> impl Iterator<Item = &'static str> {
+        let own: &[&str] = match &self.form {
+            Form::ChangeEvent(_) | Form::BigQueryCdc(_) => &[],
+            Form::Document(_) => &["document_key"],
+            Form::CloudEvents(_) => &CLOUD_EVENTS,
+            Form::Original => &["source", "version"],
+            Form::Debezium(_) => &["key"],
+        };
+        own.iter().chain(&ANY_ENVELOPE).copied()
+    }
+
+    /// Whether a message without data is told from another by its operation alone.
+    pub fn needs_operation(&self) -> bool {
+        matches!(self.form, Form::Document(_))
+    }
+
     /// Writes the data of a message, then the envelope's own attributes.
     ///
     /// # Errors
@@ -88,7 +127,6 @@ impl Envelope {
         let image = record.read.full_document;
         if record.read.operation == Some("update") && image.document().is_none() {
             match self.on_missing_document {
-                OnMissingDocument::KeepDelta => {}
                 OnMissingDocument::KeyOnly => {
                     let event = without_delta(record.change.bson);
                     let change = ChangeEvent::look_at(&event);
@@ -97,7 +135,7 @@ impl Envelope {
                 }
                 // Absent is what a pipeline took out of the event: the document may still be there.
                 OnMissingDocument::Drop if image == Image::Null => return Ok(Written::Nothing),
-                OnMissingDocument::Drop => {}
+                OnMissingDocument::KeepDelta | OnMissingDocument::Drop => {}
             }
         }
         self.form.write(record, out)

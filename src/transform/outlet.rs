@@ -1,7 +1,8 @@
 //! Where the messages of a stream leave it, and in which form.
 
 use crate::config::{
-    Config, RunSections, StreamConfig, Template, TopicConfig, is_resource_id, is_template,
+    Attribute, Config, PubSubConfig, RunSections, StreamConfig, Template, TopicConfig,
+    is_resource_id, is_template,
 };
 use crate::error::ConfigError;
 use crate::event::{ChangeEvent, Destination};
@@ -69,16 +70,14 @@ impl Outlet {
         let settings = topic.map(|(_, settings)| settings);
         let envelope = settings.and_then(|topic| topic.envelope).or(source.envelope);
         let json_mode = settings.and_then(|topic| topic.json_mode).or(source.json_mode);
-        Ok(Self {
-            to,
-            envelope: Envelope::compile(
-                envelope.unwrap_or(pubsub.envelope),
-                json_mode.unwrap_or(pubsub.json_mode),
-                stream,
-                topic,
-            )?,
-            attributes: AttributeWriter::compile(stream, pubsub)?,
-        })
+        let envelope = Envelope::compile(
+            envelope.unwrap_or(pubsub.envelope),
+            json_mode.unwrap_or(pubsub.json_mode),
+            stream,
+            topic,
+        )?;
+        check_attributes(&envelope, pubsub)?;
+        Ok(Self { to, envelope, attributes: AttributeWriter::compile(stream, pubsub)? })
     }
 
     /// Where the messages for `read`, the event as it was read, go.
@@ -102,4 +101,25 @@ impl Outlet {
         }
         Ok(Destination::Topic(path.into()))
     }
+}
+
+/// Checks the configured attributes against those that the envelope writes or needs.
+fn check_attributes(envelope: &Envelope, pubsub: &PubSubConfig) -> Result<(), ConfigError> {
+    let mut own = envelope.own_attributes();
+    if let Some(name) = own.find(|name| pubsub.extra_attributes.contains_key(*name)) {
+        return Err(ConfigError {
+            path: format!("pubsub.extra_attributes.{name}"),
+            message: "the program itself writes an attribute of this name: choose another".into(),
+        });
+    }
+    if envelope.needs_operation() && !pubsub.attributes.contains(&Attribute::Operation) {
+        return Err(ConfigError {
+            path: "pubsub.attributes".into(),
+            message:
+                "`envelope: document` needs `operation` among them: without it a delete looks \
+                      like a document that was not found"
+                    .into(),
+        });
+    }
+    Ok(())
 }

@@ -27,6 +27,8 @@ mod routing;
 mod subscriptions;
 #[path = "config/unreadable.rs"]
 mod unreadable;
+#[path = "config/validation.rs"]
+mod validation;
 
 /// The smallest file that `run` takes.
 const MINIMAL: &str = include_str!("../../config/minimal.yaml");

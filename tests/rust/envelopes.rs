@@ -112,7 +112,8 @@ fn a_document_key_that_fits_no_attribute_is_refused_without_its_text() {
 #[test]
 fn a_tombstone_is_never_empty() {
     let case = cases("document").swap_remove(0);
-    let yaml = case.config.replacen("pubsub:", "pubsub:\n  attributes: []\n  ordering: none", 1);
+    let yaml =
+        case.config.replacen("pubsub:", "pubsub:\n  attributes: [operation]\n  ordering: none", 1);
     for operation in ["drop", "rename", "invalidate", "dropDatabase", "delete"] {
         let mut event = case.event.clone();
         event.insert("operationType", operation);
@@ -120,7 +121,24 @@ fn a_tombstone_is_never_empty() {
         event.remove("documentKey");
         let [message] = <[_; 1]>::try_from(sent(&yaml, &event, 0).unwrap()).unwrap();
         assert_eq!(message.data, "");
-        assert_eq!(message.attributes, BTreeMap::from([("document_key".into(), "null".into())]));
+        let expected =
+            [("document_key".into(), "null".into()), ("operation".into(), operation.into())];
+        assert_eq!(message.attributes, BTreeMap::from(expected));
+    }
+}
+
+#[test]
+fn attributes_that_an_envelope_needs_or_writes_itself_are_not_taken_from_it() {
+    let case = cases("document").swap_remove(0);
+    let refused = |keys: &str| {
+        let yaml = case.config.replacen("pubsub:", &format!("pubsub:\n  {keys}"), 1);
+        let config = from_yaml(&yaml, "case", &Environment::new()).unwrap().config;
+        Transform::compile(&config, &config.streams().unwrap()[0]).unwrap_err().path
+    };
+    assert_eq!(refused("attributes: [event_id]"), "pubsub.attributes");
+    for name in ["document_key", "redriven"] {
+        let path = refused(&format!("extra_attributes: {{{name}: x}}"));
+        assert_eq!(path, format!("pubsub.extra_attributes.{name}"));
     }
 }
 

@@ -11,5 +11,7 @@ fn what_is_checked_in_passes() {
         .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
         .collect();
     assert!(inputs.len() > 100, "{} inputs", inputs.len());
-    inputs.iter().for_each(|input| transform_check::check(input));
+    for input in &inputs {
+        transform_check::check(input);
+    }
 }

@@ -23,7 +23,7 @@ pub(super) fn write_column(element: &Element<'_>, out: &mut Vec<u8>) -> Result<(
         DOCUMENT | ARRAY => {
             let mut nested = Vec::with_capacity(2 * element.value.len());
             write(element, &mut nested)?;
-            json::write_string(&nested, out).map_err(refuse)
+            json::write_string(&nested, out).map_err(|error| refuse(&error))
         }
         INT64 if integer(element)?.unsigned_abs() > EXACT => {
             let start = out.len();
@@ -47,7 +47,8 @@ pub(super) fn as_text(start: usize, out: &mut Vec<u8>) {
 }
 
 fn write(element: &Element<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    json::write_value::<Simplified>(element.kind, element.value, out).map_err(refuse)?;
+    json::write_value::<Simplified>(element.kind, element.value, out)
+        .map_err(|error| refuse(&error))?;
     // The comma after it.
     out.pop();
     Ok(())
@@ -57,6 +58,6 @@ fn integer(element: &Element<'_>) -> Result<i64, Refusal> {
     element.value.try_into().map(i64::from_le_bytes).map_err(|_| not_bson())
 }
 
-fn refuse(error: DecodeError) -> Refusal {
+fn refuse(error: &DecodeError) -> Refusal {
     (RecordErrorKind::Decode, error.to_string())
 }

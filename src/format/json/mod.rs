@@ -44,19 +44,6 @@ pub fn write_document(bson: &[u8], mode: JsonMode, out: &mut Vec<u8>) -> Result<
     })
 }
 
-/// Appends the elements of the document `bson` in the notation `N`, each with a comma after it and
-/// without the braces: room for fields beside them. On an error `out` is as it was.
-///
-/// # Errors
-/// Those of [`write_document`].
-pub(crate) fn write_fields<N: Notation>(bson: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let start = out.len();
-    Walk::<N>::new(bson, out).fields().map_err(|error| {
-        out.truncate(start);
-        *error
-    })
-}
-
 /// Appends one value in the notation `N`, with a comma after it: `kind` is its type in BSON,
 /// `value` its bytes. On an error `out` is as it was.
 ///

@@ -218,7 +218,7 @@ mod tests {
     };
 
     use crate::config::JsonMode;
-    use crate::format::json::{Simplified, write_document, write_fields};
+    use crate::format::json::write_document;
 
     fn simplified(document: &Document) -> serde_json::Value {
         let mut out = Vec::new();
@@ -259,16 +259,5 @@ mod tests {
             "nested": { "list": ["01".repeat(12), {}] },
         });
         assert_eq!(simplified(&document), expected);
-    }
-
-    #[test]
-    fn fields_come_without_braces() {
-        let fields = |document: Document| {
-            let mut out = b"{".to_vec();
-            write_fields::<Simplified>(&document.to_vec().unwrap(), &mut out).unwrap();
-            String::from_utf8(out).unwrap()
-        };
-        assert_eq!(fields(doc! { "a": 1, "b": { "c": [] } }), r#"{"a":1,"b":{"c":[]},"#);
-        assert_eq!(fields(doc! {}), "{");
     }
 }

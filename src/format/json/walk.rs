@@ -42,19 +42,6 @@ impl<'a, N: Notation> Walk<'a, N> {
         Ok(())
     }
 
-    /// The elements of `bson`, each with a comma after it.
-    pub(super) fn fields(&mut self) -> Step<()> {
-        let end = self.bson.len().checked_sub(1);
-        let framed = read_length(self.bson, 0)? == self.bson.len();
-        let (Some(end), true) = (end, framed && self.bson.len() >= EMPTY_DOCUMENT) else {
-            return Err(DecodeError::new(DecodeErrorKind::DocumentLength));
-        };
-        if self.bson[end] != 0 {
-            return Err(DecodeError::new(DecodeErrorKind::DocumentEnd));
-        }
-        self.elements::<false>(&self.bson[..end], LENGTH, MAX_DEPTH - 1)
-    }
-
     /// `bson` as one value of type `kind`, with a comma after it.
     pub(super) fn single(&mut self, kind: u8) -> Step<()> {
         if self.value(kind, self.bson, 0, MAX_DEPTH)? == self.bson.len() {
