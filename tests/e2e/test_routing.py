@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mongo_gcp_stream.testing import Mongod
 
     from tests.support.line import Line
+    from tests.support.order import Delivered
     from tests.support.pubsub_fake import Published, PubSubFake
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "routing.md"

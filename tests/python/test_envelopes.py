@@ -65,10 +65,11 @@ def guide(page: str) -> str:
 def test_the_examples_in_the_guide_are_what_goes_out() -> None:
     text = (ROOT / "docs" / "guide" / "envelopes.md").read_text()
     event, *examples = (json.loads(part.split("```")[0]) for part in text.split("```json\n")[1:])
-    config = guide("envelopes.md").replace("pubsub:\n", "pubsub:\n  attributes: []\n")
+    config = guide("envelopes.md").replace("pubsub:\n", "pubsub:\n  attributes: [operation]\n")
     sent = transform_event(config, "main.orders", bson_of(event), NOW_MS)
     assert len(sent) == len(examples) == len(ENVELOPES)
     for (topic, data, attributes, _), example in zip(sent, examples, strict=True):
+        assert attributes.pop("operation") == "update"
         assert {"data": json.loads(data), "attributes": attributes} == example, topic
 
 
