@@ -9,7 +9,7 @@ FUZZ := target/tools/bin/cargo-fuzz
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy lint fmt bench wheel lock clean
+.PHONY: help demo test test-heavy fuzz lint fmt bench wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,9 +24,16 @@ test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to en
 
 test-heavy: $(VENV)/.extension wheel $(FUZZ) ## The tests that take minutes: memory, the wheel on its own, fuzzing
 	$(BIN)/python -m pytest -m heavy
-	mkdir -p tests/fuzz/corpus
+	mkdir -p tests/fuzz/corpus/write_document
 	RUSTC_BOOTSTRAP=1 $(FUZZ) run --fuzz-dir tests/fuzz write_document \
-		tests/fuzz/corpus tests/fuzz/seeds -- -max_total_time=$(FUZZ_SECONDS)
+		tests/fuzz/corpus/write_document tests/fuzz/seeds/write_document -- \
+		-max_total_time=$(FUZZ_SECONDS)
+
+fuzz: $(FUZZ) ## Fuzz the whole transform for FUZZ_SECONDS; the first build takes ten minutes
+	mkdir -p tests/fuzz/corpus/transform
+	RUSTC_BOOTSTRAP=1 $(FUZZ) run --sanitizer none --fuzz-dir tests/fuzz --features transform \
+		transform tests/fuzz/corpus/transform tests/fuzz/seeds/transform -- \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=8192
 
 lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, and the stub against the extension
 	cargo fmt --all --check

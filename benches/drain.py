@@ -1,8 +1,9 @@
 """The benchmark: `make bench`; for a look `python benches/drain.py --events 5000 --print-only`.
 
-Three parts: the same backlog drained by us and by a plain pymongo loop, taking turns; the backlog
-drained by us with 20 ms added to each Publish, for several numbers of lanes and slots; and the
-latency from an insert to its Publish. `benches/README.md` says how each figure is made.
+Four parts: the same backlog drained by us and by a plain pymongo loop, taking turns; drained by us
+with work to do on each event and without, taking turns; drained by us with 20 ms added to each
+Publish, for several numbers of lanes and slots; and the latency from an insert to its Publish.
+`benches/README.md` says how each figure is made.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import backlog
 from drained import Drain, drain
 from latency import latency
 from pymongo import MongoClient
-from readers import Loop, Ours, Tuning
+from readers import JSON_SCHEMA, PLAIN, USUAL, Loop, Ours, Tuning
 from report import Delayed, Report, machine, write_between
 from scene import ROOT, Scene, scene
+from yardstick import yardstick
 
 if TYPE_CHECKING:
     from backlog import Backlog
@@ -41,6 +43,7 @@ def main() -> None:
         _say(f"writing a backlog of {arguments.events:,} events")
         events = backlog.write(place.uri, arguments.events)
         _compare(place, events, report, arguments.rounds)
+        _work(place, events, report, arguments.rounds)
         if not arguments.only_rounds:
             _delay(place, events, report)
             for rate in _RATES:
@@ -59,6 +62,16 @@ def _compare(place: Scene, events: Backlog, report: Report, rounds: int) -> None
         what = f"round {number + 1}"
         ours = _drain(place, Ours(), events, what)
         report.rounds.append((ours, _drain(place, Loop(), events, what)))
+    report.yardstick_us = yardstick(place, events, timeout=_timeout(events))
+    _say(f"counting with pymongo's watch alone: {report.yardstick_us:.1f} µs/event")
+
+
+def _work(place: Scene, events: Backlog, report: Report, rounds: int) -> None:
+    for number in range(rounds):
+        for work in (PLAIN, USUAL, JSON_SCHEMA):
+            what = f"round {number + 1}, {work.name}"
+            drained = _drain(place, Ours(work=work), events, what)
+            report.work.append((work.name, drained))
 
 
 def _delay(place: Scene, events: Backlog, report: Report) -> None:
@@ -73,14 +86,17 @@ def _delay(place: Scene, events: Backlog, report: Report) -> None:
 def _drain(
     place: Scene, reader: Ours | Loop, events: Backlog, what: str, delay_ms: int = 0
 ) -> Drain:
-    timeout = 60 + len(events.documents) * _SECONDS_PER_EVENT
-    drained = drain(place, reader, events, timeout=timeout, delay_ms=delay_ms)
+    drained = drain(place, reader, events, timeout=_timeout(events), delay_ms=delay_ms)
     _say(
         f"{what}: {drained.reader} {drained.cpu_us_per_event:.2f} µs/event, "
         f"{drained.events_per_second:,.0f} events/s, {drained.peak_rss_mb:.0f} MB, "
         f"{drained.messages_per_request:.0f} messages/request"
     )
     return drained
+
+
+def _timeout(events: Backlog) -> float:
+    return 60 + len(events.documents) * _SECONDS_PER_EVENT
 
 
 def _say(text: str) -> None:

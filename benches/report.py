@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from drained import Drain
     from latency import Latency
 
+#: CPU an event of the yardstick on the machine and day of the floors in `docs/performance.md`.
+FLOORS_YARDSTICK_US = 25.0
+
 BEGIN = "<!-- bench: begin -->"
 END = "<!-- bench: end -->"
 
@@ -40,6 +43,10 @@ class Report:
     machine: dict[str, str]
     rounds: list[tuple[Drain, Drain]] = field(default_factory=list)
     """Ours and the loop, taking turns."""
+    yardstick_us: float | None = None
+    """CPU an event of counting the backlog with pymongo, on this machine and in this hour."""
+    work: list[tuple[str, Drain]] = field(default_factory=list)
+    """Drains with work to do on each event, by the name of the work; the first is without."""
     delayed: list[Delayed] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
 
@@ -52,6 +59,10 @@ class Report:
         parts = [_machine(self.machine)]
         if self.rounds:
             parts.append(_rounds(self.rounds))
+        if self.yardstick_us:
+            parts.append(_yardstick(self.yardstick_us, self.rounds))
+        if self.work:
+            parts.append(_work(self.work))
         if self.delayed:
             parts.append(_delayed(self.delayed, [ours for ours, _ in self.rounds]))
         if self.latencies:
@@ -104,6 +115,38 @@ def _rounds(rounds: Sequence[tuple[Drain, Drain]]) -> str:
         "lost, nothing came twice, each document's events came in order, and no request had two "
         "ordering keys; the loop promises no order."
     )
+
+
+def _yardstick(yardstick_us: float, rounds: Sequence[tuple[Drain, Drain]]) -> str:
+    ours = median(ours.cpu_us_per_event for ours, _ in rounds)
+    return (
+        f"Counting the same events with pymongo's `watch` alone, in the same hour, took "
+        f"{yardstick_us:.1f} µs an event; it took {FLOORS_YARDSTICK_US:g} where the floors below "
+        f"were measured. By that yardstick our {ours:.1f} µs are "
+        f"{ours / yardstick_us * FLOORS_YARDSTICK_US:.1f} µs there."
+    )
+
+
+def _work(work: Sequence[tuple[str, Drain]]) -> str:
+    costs: dict[str, list[Drain]] = {}
+    for name, drain in work:
+        costs.setdefault(name, []).append(drain)
+    middle = {
+        name: median(drain.cpu_us_per_event for drain in drains) for name, drains in costs.items()
+    }
+    plain = middle[work[0][0]]
+    rows = [
+        (
+            name,
+            " ".join(f"{drain.cpu_us_per_event:.2f}" for drain in drains),
+            f"{middle[name] - plain:+.2f}",
+            f"{median(drain.events_per_second for drain in drains):,.0f}",
+            f"{max(drain.peak_rss_mb for drain in drains):.0f}",
+        )
+        for name, drains in costs.items()
+    ]
+    header = ("work on each event", "CPU µs/event", "above plain", "events/s", "peak RSS MB")
+    return f"### Work on each event\n\n{_table(header, rows)}"
 
 
 def _delayed(delayed: Sequence[Delayed], undelayed: Sequence[Drain]) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "OTHER_TOPIC",
     "PROJECT",
     "ROOT",
     "TOPIC",
@@ -38,6 +39,8 @@ __all__ = [
 PROJECT = "bench"
 TOPIC = "shop-changes"
 TOPIC_PATH = f"projects/{PROJECT}/topics/{TOPIC}"
+#: Where routing sends some of the orders.
+OTHER_TOPIC = "shop-changes-north"
 
 _BUILD = ROOT / "target" / "bench"
 
@@ -78,6 +81,7 @@ def scene(program: list[str] | None = None) -> Iterator[Scene]:
     # A gigabyte of cache: the backlog is read from memory, by every reader alike.
     with Mongod(cache_gb=1.0) as mongod, PubSubFake(keep="attributes") as fake:
         fake.create_topic(TOPIC_PATH)
+        fake.create_topic(f"projects/{PROJECT}/topics/{OTHER_TOPIC}")
         yield Scene(
             uri=mongod.uri,
             fake=fake,

@@ -86,8 +86,31 @@ pub struct SourceError {
 pub enum RecordErrorKind {
     /// It is not valid BSON, or not a change event.
     Decode,
+    /// Its document breaks a rule of `schemas`.
+    Schema,
+    /// It cannot be protected or enriched with certainty.
+    Protect,
+    /// It is larger than Pub/Sub takes, or than MongoDB can return.
+    Oversize,
     /// It cannot be expressed as a message (too many or too large attributes, for example).
     Format,
+    /// The topic template makes no topic's name of it.
+    Route,
+}
+
+impl RecordErrorKind {
+    /// As a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Format => "format",
+            Self::Schema => "schema",
+            Self::Oversize => "oversize",
+            Self::Protect => "protect",
+            Self::Route => "route",
+        }
+    }
 }
 
 /// One change event cannot be turned into a message.
@@ -115,8 +138,12 @@ pub enum PublishErrorKind {
     TopicMissing,
     /// No credentials, or without the permission to publish.
     Auth,
+    /// A dead letter cannot be kept.
+    DeadLetter,
     /// The endpoint cannot be used at all. One that does not answer is waited out.
     Unavailable,
+    /// The data of a large message cannot be stored where `oversize` says.
+    ClaimCheck,
     /// The sink was stopped before the message was sent.
     Shutdown,
 }

@@ -1,5 +1,16 @@
 //! What travels along the line: batches of changes on the way in, messages on the way out.
 
+mod change;
+mod claim;
+pub(crate) mod elements;
+mod field;
+pub(crate) mod token;
+
+pub use change::{ChangeEvent, EventId, Image};
+pub use claim::Claim;
+pub use field::FieldPath;
+pub(crate) use field::Scalar;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -88,6 +99,8 @@ pub struct Batch {
     pub post_batch: Option<Position>,
     /// The reply was as full as it can be: the server has more, and latency does not matter yet.
     pub catching_up: bool,
+    /// Its one event has been read without its documents: the server cannot return it whole.
+    pub gap: bool,
 }
 
 impl Batch {
@@ -99,7 +112,7 @@ impl Batch {
         post_batch: Option<Position>,
         catching_up: bool,
     ) -> Self {
-        Self { reply, events, post_batch, catching_up }
+        Self { reply, events, post_batch, catching_up, gap: false }
     }
 
     /// Number of events.
@@ -135,6 +148,7 @@ impl fmt::Debug for Batch {
             .field("bytes", &self.bytes())
             .field("post_batch", &self.post_batch)
             .field("catching_up", &self.catching_up)
+            .field("gap", &self.gap)
             .finish_non_exhaustive()
     }
 }
@@ -151,15 +165,28 @@ pub enum Lane {
     Barrier,
 }
 
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// A topic, `projects/…/topics/…`. The messages of one topic share the text.
+    Topic(Arc<str>),
+    /// Where dead letters go, as `dead_letter` says.
+    DeadLetter,
+}
+
 /// A message on its way to Pub/Sub, encoded once.
 #[derive(Clone)]
 pub struct Message {
     /// The number that the change got when it was read; its receipt carries it back.
     pub sequence: u64,
+    /// Where it goes.
+    pub to: Destination,
     /// How it is ordered.
     pub lane: Lane,
     /// The `google.pubsub.v1.PubsubMessage` in protobuf: data, attributes and ordering key.
     pub body: Bytes,
+    /// What is stored elsewhere before the message is published.
+    pub claim: Option<Arc<Claim>>,
 }
 
 /// The body holds the document, so it never shows in a log: only its size does.
@@ -167,9 +194,11 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("sequence", &self.sequence)
+            .field("to", &self.to)
             .field("lane", &self.lane)
             .field("bytes", &self.body.len())
-            .finish()
+            .field("claim", &self.claim.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::flow::{Budget, Ledger};
 use crate::sink::Sink;
 use crate::source::{CaughtUp, Source, StartAt};
 use crate::telemetry::StreamStatistics;
-use crate::transform::Transform;
+use crate::transform::{Context, Transform};
 
 /// The parts of one stream's line.
 pub struct Pipeline<S, K> {
@@ -138,10 +138,11 @@ async fn read<S: Source, K: Sink>(
     loop {
         let batch = source.next_batch().await?;
         let first = ledger.begin(&batch).await?;
-        let (messages, refused) = transform.apply_batch(first, &batch);
+        let transformed = transform.apply_batch(first, &batch, &Context::now());
+        ledger.expect(&transformed);
         let urgent = !batch.catching_up || ledger.is_full(&batch);
-        sink.publish(messages, urgent).await?;
-        if let Some(refused) = refused {
+        sink.publish(transformed.messages, urgent).await?;
+        if let Some(refused) = transformed.refused {
             return Err(refused.into());
         }
         if target.as_mut().is_some_and(|target| target.observe(&batch)) {

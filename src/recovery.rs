@@ -37,9 +37,14 @@ pub fn restart(error: &Error) -> Restart {
             | SourceErrorKind::Oversize => Never,
         },
         Error::Publish(error) => match error.kind {
-            PublishErrorKind::Unavailable | PublishErrorKind::Shutdown => Always,
+            PublishErrorKind::Unavailable
+            | PublishErrorKind::Shutdown
+            | PublishErrorKind::DeadLetter => Always,
             PublishErrorKind::TopicMissing | PublishErrorKind::Auth => IfItWorked,
-            PublishErrorKind::Rejected | PublishErrorKind::TooLarge => Never,
+            // Its neighbours would be published anew with every start.
+            PublishErrorKind::Rejected
+            | PublishErrorKind::TooLarge
+            | PublishErrorKind::ClaimCheck => Never,
         },
         Error::Checkpoint(error) => match error.kind {
             CheckpointErrorKind::Unreachable => Always,
@@ -72,7 +77,19 @@ pub fn hint(error: &Error) -> &'static str {
             RecordErrorKind::Decode => {
                 "The server sent something this version cannot read: please report it with the error text."
             }
+            RecordErrorKind::Protect => {
+                "Nothing of the event was sent: set what the text names in `protection`, or see `docs/guide/protection.md` for what an event must look like to be protected."
+            }
+            RecordErrorKind::Schema => {
+                "Correct the document or the rules in `schemas`, or choose another `validation.on_invalid` for the source."
+            }
+            RecordErrorKind::Oversize => {
+                "Choose another `oversize.policy` for the source, such as `claim_check`, or leave large fields out in its `pipeline` with `$project`."
+            }
             RecordErrorKind::Format => "Send fewer or shorter attributes: see `pubsub.attributes`.",
+            RecordErrorKind::Route => {
+                "Give the fields of the source's topic template a text for when there is no value: `{collection|other}`."
+            }
         },
         Error::Publish(error) => publish_hint(error.kind),
         Error::Checkpoint(error) => match error.kind {
@@ -114,7 +131,7 @@ fn source_hint(kind: SourceErrorKind) -> &'static str {
             "The token belongs to another stream or is damaged: restore the checkpoint from a backup, or begin anew with `mongo-gcp-stream position set` or `position clear`."
         }
         SourceErrorKind::Oversize => {
-            "Drop large fields in the source's `pipeline` with `$project`, or set `full_document: default`."
+            "Drop large fields in the source's `pipeline` with `$project`, set `full_document: default`, or pass over the event with `on_event_too_large: skip`; MongoDB 6.0.9 and 7.0 split such events by themselves."
         }
         SourceErrorKind::Invalidated => "Start again once the collection exists.",
     }
@@ -123,16 +140,22 @@ fn source_hint(kind: SourceErrorKind) -> &'static str {
 fn publish_hint(kind: PublishErrorKind) -> &'static str {
     match kind {
         PublishErrorKind::Rejected => {
-            "Pub/Sub refuses this message, so its stream stops before it: compare it with the topic's schema and the limits on attributes."
+            "Pub/Sub refuses this message, so its stream stops before it: compare it with the topic's schema and the limits on attributes, or configure `dead_letter`."
         }
         PublishErrorKind::TooLarge => {
-            "The message is over Pub/Sub's 10 MB, so its stream stops before it: leave large fields out in the source's `pipeline` with `$project`."
+            "The message is over Pub/Sub's 10 MB, so its stream stops before it: leave large fields out in the source's `pipeline` with `$project`, choose another `oversize.policy`, or configure `dead_letter`."
         }
         PublishErrorKind::TopicMissing => {
             "Create the topic, or correct `gcp.project_id` and `pubsub.topics`."
         }
         PublishErrorKind::Auth => {
             "Give the account the role roles/pubsub.publisher on the topic; without a key file run `gcloud auth application-default login`."
+        }
+        PublishErrorKind::DeadLetter => {
+            "Check `dead_letter.file`: that its folder exists, can be written, and has free space."
+        }
+        PublishErrorKind::ClaimCheck => {
+            "Create the bucket or folder of `oversize.claim_check.url`, and let the account write there (roles/storage.objectUser)."
         }
         PublishErrorKind::Unavailable => "Check network access to Pub/Sub.",
         PublishErrorKind::Shutdown => "Start again: what was not acknowledged is sent then.",

@@ -12,6 +12,7 @@ mod server;
 mod streams;
 mod topic;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -19,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::control::Control;
 use super::finding::{Finding, Group, Severity};
-use crate::config::{Config, StreamConfig};
+use crate::config::{Config, StreamConfig, is_template};
 use crate::error::{Error, PublishErrorKind};
 use crate::flow::BackoffPolicy;
 use crate::recovery::hint;
@@ -81,7 +82,19 @@ async fn check_pubsub(
             finish(group, in_time, timeout)
         }
     });
-    Ok(join_all(topics).await.into_iter().flatten().collect())
+    let mut findings: Vec<Finding> = join_all(topics).await.into_iter().flatten().collect();
+    findings.extend(templates(config)?.into_iter().flat_map(|name| topic::told(&name)));
+    Ok(findings)
+}
+
+/// The templates that name topics.
+fn templates(config: &Config) -> Result<BTreeSet<String>, Error> {
+    let streams = config.streams()?;
+    let of_rules = streams.iter().flat_map(|stream| config.routes_of(stream));
+    let lists = of_rules.map(|route| route.topic);
+    let lists = lists.chain(streams.iter().map(|stream| stream.source.topic.clone()));
+    let topics = lists.flat_map(|list| list.names().map(str::to_owned).collect::<Vec<_>>());
+    Ok(topics.filter(|topic| is_template(topic)).collect())
 }
 
 fn finish(mut group: Group, in_time: bool, timeout: Duration) -> Vec<Finding> {

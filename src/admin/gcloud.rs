@@ -86,7 +86,7 @@ fn settings(wanted: &SubscriptionConfig) -> String {
 }
 
 /// For a shell. Names of topics and subscriptions need no quotes; a project may be any text.
-fn quoted(text: &str) -> Cow<'_, str> {
+pub(super) fn quoted(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     if text.chars().all(plain) {
         text.into()
@@ -107,6 +107,7 @@ mod tests {
             ack_deadline: None,
             dead_letter_topic: None,
             retention: None,
+            bigquery: false,
         };
         assert_eq!(
             create_subscription("p", "t", "s", &wanted),

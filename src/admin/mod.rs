@@ -3,6 +3,7 @@
 
 mod check;
 mod control;
+pub mod dead_letter;
 mod finding;
 mod gcloud;
 mod setup;

@@ -8,11 +8,12 @@ use tonic::Code;
 
 use super::control::{Control, Refusal};
 use super::gcloud;
-use crate::config::{Config, GcpConfig, PubSubConfig, SubscriptionConfig};
+use crate::config::{BigQueryConfig, Config, GcpConfig, PubSubConfig, SubscriptionConfig};
 use crate::error::{ConfigError, Error};
 use crate::flow::BackoffPolicy;
 use crate::sink::Connection;
 
+mod bigquery;
 mod subscription;
 
 /// What became of one topic or subscription.
@@ -116,10 +117,16 @@ fn sections(config: &Config) -> Result<(&GcpConfig, &PubSubConfig), ConfigError>
 /// What has to be there.
 enum Wanted<'a> {
     Topic(&'a str),
-    Subscription { topic: &'a str, name: &'a str, settings: &'a SubscriptionConfig },
+    Table(&'a BigQueryConfig),
+    Subscription {
+        topic: &'a str,
+        name: &'a str,
+        settings: &'a SubscriptionConfig,
+        table: Option<&'a BigQueryConfig>,
+    },
 }
 
-/// Topics before their subscriptions, dead-letter topics before those that use them.
+/// Topics and tables before subscriptions, dead-letter topics before those that use them.
 fn wanted(pubsub: &PubSubConfig) -> Vec<Wanted<'_>> {
     let mut topics: Vec<&str> = Vec::new();
     let mut subscriptions = Vec::new();
@@ -127,18 +134,22 @@ fn wanted(pubsub: &PubSubConfig) -> Vec<Wanted<'_>> {
         topics.push(&topic.name);
         for (name, settings) in &topic.subscriptions {
             topics.extend(settings.dead_letter_topic.as_deref());
-            subscriptions.push(Wanted::Subscription { topic: &topic.name, name, settings });
+            let table = topic.bigquery.as_ref().filter(|_| settings.bigquery);
+            subscriptions.push(Wanted::Subscription { topic: &topic.name, name, settings, table });
         }
     }
     topics.sort_unstable();
     topics.dedup();
-    topics.into_iter().map(Wanted::Topic).chain(subscriptions).collect()
+    let tables = pubsub.topics.values().filter_map(|topic| topic.bigquery.as_ref());
+    let tables = tables.map(Wanted::Table);
+    topics.into_iter().map(Wanted::Topic).chain(tables).chain(subscriptions).collect()
 }
 
 impl Wanted<'_> {
     fn resource(&self) -> String {
         match self {
             Self::Topic(name) => format!("topic {name}"),
+            Self::Table(table) => format!("table {}.{}", table.dataset, table.table),
             Self::Subscription { name, .. } => format!("subscription {name}"),
         }
     }
@@ -155,8 +166,15 @@ impl Wanted<'_> {
     fn commands(&self, project: &str) -> Vec<(&'static str, String)> {
         match self {
             Self::Topic(name) => vec![("", gcloud::create_topic(project, name))],
-            Self::Subscription { topic, name, settings } => {
+            Self::Table(table) => {
+                vec![
+                    (bigquery::TABLE_NEEDS, bigquery::create_table(table, project)),
+                    (bigquery::WRITER_NEEDS, bigquery::grant_writer(table, project)),
+                ]
+            }
+            Self::Subscription { topic, name, settings, .. } => {
                 let create = gcloud::create_subscription(project, topic, name, settings);
+                let create = create + &self.bigquery_flags(project);
                 let grant = settings.dead_letter_topic.as_ref().map(|dead_letter_topic| {
                     let grant = gcloud::grant_dead_letters(project, name, dead_letter_topic);
                     (subscription::DEAD_LETTERS_NEED, grant)
@@ -166,9 +184,22 @@ impl Wanted<'_> {
         }
     }
 
+    /// Empty for a subscription that does not write to BigQuery.
+    fn bigquery_flags(&self, project: &str) -> String {
+        match self {
+            Self::Subscription { table: Some(table), .. } => bigquery::flags(table, project),
+            _ => String::new(),
+        }
+    }
+
     async fn ensure(&self, control: &Control, project: &str) -> Vec<Step> {
         let made = match self {
             Self::Topic(name) => self.ensure_topic(control, project, name).await,
+            // What has to be there, not made here.
+            Self::Table(_) => {
+                let notes = self.commands(project).into_iter();
+                Ok(notes.map(|(what, command)| self.step(Action::Note, what, command)).collect())
+            }
             Self::Subscription { .. } => Box::pin(self.ensure_subscription(control, project)).await,
         };
         made.unwrap_or_else(|refusal| vec![self.refused(&refusal)])

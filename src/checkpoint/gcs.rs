@@ -1,17 +1,16 @@
 //! One object a stream in a Google Cloud Storage bucket.
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::fence::Fence;
 use super::{Checkpoint, CheckpointStore, Stored, corrupt, json, unreachable};
 use crate::error::CheckpointError;
+use crate::gcp::{Bucket, StorageError};
 
-mod bucket;
 #[cfg(test)]
 mod tests;
-
-pub use bucket::Bucket;
 
 /// How often an object that someone else has changed is read and judged anew.
 const ATTEMPTS: u32 = 3;
@@ -62,6 +61,7 @@ impl GcsStore {
         let owner = self.fence.owner();
         let json = json::encode(next, Some(owner), stored_at)
             .map_err(|what| corrupt(format!("{}: {what}", self.bucket.describe(&self.object))))?;
+        let json = Bytes::from(json);
         let mut known = self.known.lock().await;
         for _ in 0..ATTEMPTS {
             // Taken out: nothing is known after an error, or where the answer never comes.
@@ -70,7 +70,7 @@ impl GcsStore {
                 None => self.look().await?,
             };
             self.fence.check(before.stored.as_ref(), next)?;
-            let put = self.bucket.put(&self.object, before.generation, &json).await?;
+            let put = self.bucket.put(&self.object, before.generation, json.clone()).await?;
             if let Some(generation) = put {
                 let owner = Some(owner.to_owned());
                 let checkpoint = next.clone();
@@ -100,7 +100,13 @@ impl CheckpointStore for GcsStore {
     fn clear(&self) -> BoxFuture<'_, Result<(), CheckpointError>> {
         Box::pin(async {
             *self.known.lock().await = None;
-            self.bucket.delete(&self.object).await
+            Ok(self.bucket.delete(&self.object).await?)
         })
+    }
+}
+
+impl From<StorageError> for CheckpointError {
+    fn from(error: StorageError) -> Self {
+        unreachable(error.message)
     }
 }

@@ -17,10 +17,11 @@ mod tracker;
 
 pub use committer::{Committer, Intervals};
 pub use file::FileStore;
-pub use gcs::{Bucket, GcsStore};
+pub use gcs::GcsStore;
 pub use memory::MemoryStore;
 pub use mongodb::MongoStore;
 pub use open::Stores;
+pub(crate) use positions::open_source;
 pub use positions::{clear, parse_start, set, show};
 pub use take_over::{TakenOver, take_over};
 pub use tracker::{Committable, Freed, Tracker};
@@ -42,7 +43,7 @@ pub struct Identity {
     pub scope: String,
     /// Name of the replica set.
     pub replica_set: String,
-    /// `lanes 64 xxh3-64`, `document xxh3-64` or `none`.
+    /// `lanes 64 xxh3-64`, `document xxh3-64`, `field customer.id lanes 64 xxh3-64` or `none`.
     pub ordering: String,
 }
 
@@ -55,10 +56,13 @@ impl Identity {
             stream: stream.id.to_string(),
             scope: stream.capture.to_string(),
             replica_set: String::new(),
-            ordering: match pubsub.ordering {
+            ordering: match &pubsub.ordering {
                 Ordering::Lanes => format!("lanes {} {HASH_NAME}", pubsub.lanes),
                 Ordering::Document => format!("document {HASH_NAME}"),
                 Ordering::None => "none".into(),
+                Ordering::Field(field) => {
+                    format!("field {} lanes {} {HASH_NAME}", field.0, pubsub.lanes)
+                }
             },
         }
     }

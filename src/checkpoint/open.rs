@@ -7,15 +7,13 @@ use std::sync::{Arc, OnceLock};
 use mongodb::Client;
 use tokio::sync::Mutex;
 
-use super::{Bucket, CheckpointStore, FileStore, GcsStore, MemoryStore, MongoStore, Stored};
+use super::{CheckpointStore, FileStore, GcsStore, MemoryStore, MongoStore, Stored};
 use crate::config::{
     CheckpointConfig, Config, ConnectionConfig, MonitoringConfig, StoreKind, StreamConfig,
 };
-use crate::error::{ConfigError, Error};
+use crate::error::{CheckpointError, ConfigError, Error};
+use crate::gcp::{self, Bucket};
 use crate::source;
-
-/// Names Cloud Storage's emulator, as for Google's own clients.
-const STORAGE_EMULATOR_HOST: &str = "STORAGE_EMULATOR_HOST";
 
 /// Opens the stores of one configuration, which share a client for each deployment, or the
 /// connection to their bucket.
@@ -114,8 +112,8 @@ impl Stores {
         }
         let bucket = self.checkpoint.bucket.as_deref();
         let bucket = bucket.ok_or_else(|| missing("bucket", "the store `gcs` needs a bucket"))?;
-        let emulator = std::env::var(STORAGE_EMULATOR_HOST).ok().filter(|host| !host.is_empty());
-        let bucket = Bucket::open(bucket, emulator.as_deref())?;
+        let emulator = gcp::storage_emulator();
+        let bucket = Bucket::open(bucket, emulator.as_deref()).map_err(CheckpointError::from)?;
         Ok(GcsStore::new(self.bucket.get_or_init(|| bucket), prefix, name))
     }
 }

@@ -117,7 +117,8 @@ async fn is_there(store: &dyn CheckpointStore) -> Result<bool, Error> {
     }
 }
 
-async fn open_source(
+/// The change stream of `stream`, not yet open.
+pub(crate) async fn open_source(
     config: &Config,
     checkpoint: &CheckpointConfig,
     stream: &StreamConfig,

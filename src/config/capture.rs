@@ -18,6 +18,20 @@ pub enum FullDocument {
     Required,
 }
 
+/// What becomes of an update that comes without its document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMissingDocument {
+    /// It goes out with what the update did.
+    #[default]
+    KeepDelta,
+    /// It goes out with the document key, and without what the update did.
+    KeyOnly,
+    /// It makes no message where the server looked the document up and it was gone: its deletion
+    /// follows. Needs `full_document: update_lookup`.
+    Drop,
+}
+
 /// Whether the document as it was before a change comes with the event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

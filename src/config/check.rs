@@ -63,7 +63,8 @@ fn check_mapping(
 
 fn check_word(text: &str, place: Place<'_>, path: &str) -> Result<(), ConfigError> {
     let words = place.words();
-    if words.is_empty() || words.contains(&text) {
+    let begins = |(beginning, _): &(&str, &str)| text.starts_with(beginning);
+    if words.is_empty() || words.contains(&text) || place.beginnings().iter().any(begins) {
         return Ok(());
     }
     let hint = did_you_mean(nearest(text, words));

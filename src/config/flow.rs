@@ -9,7 +9,7 @@ use super::ByteSize;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
-    /// Bytes of BSON read and not yet acknowledged. A bare number is in bytes. Default: `16MB`.
+    /// Bytes of BSON read and not yet acknowledged. A bare number is in bytes. Default: `12MB`.
     pub bytes_in_flight: ByteSize,
     /// The same for all streams together: each has an equal share of it where that is less than
     /// `bytes_in_flight`. A bare number is in bytes. Default: `512MB`.
@@ -25,7 +25,7 @@ pub struct FlowConfig {
 impl Default for FlowConfig {
     fn default() -> Self {
         Self {
-            bytes_in_flight: ByteSize::from_bytes(16_000_000),
+            bytes_in_flight: ByteSize::from_bytes(12_000_000),
             total_bytes_in_flight: ByteSize::from_bytes(512_000_000),
             events_in_flight: 50_000,
         }

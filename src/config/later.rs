@@ -20,16 +20,7 @@ pub(super) const KEYS: &[LaterKey] = &[
         feature: "failures are waited out as `error_handling` says, without a limit of attempts",
     },
     LaterKey { pattern: "gcp.pubsub", feature: "topics are named in `pubsub.topics`" },
-    LaterKey {
-        pattern: "pubsub.routing",
-        feature: "routing by a field's value comes later; a source names its `topic`",
-    },
     LaterKey { pattern: "transforms", feature: "transforms come later" },
-    LaterKey { pattern: "schemas", feature: "validation of documents comes later" },
-    LaterKey {
-        pattern: "error_handling.dead_letter_topic",
-        feature: "dead letters come later; a record that cannot be sent stops its stream",
-    },
     LaterKey { pattern: "monitoring.health_check_interval", feature: "health checks come later" },
     LaterKey {
         pattern: "monitoring.max_inactivity_seconds",

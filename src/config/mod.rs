@@ -5,16 +5,23 @@
 //! Schema that the structs give ([`schema()`]), the tree into the structs, and what the types
 //! cannot tell ([`Config::validate`]). No error shows a secret.
 
+mod bigquery;
 mod capture;
 mod checkpoint;
+mod dead_letter;
 mod endpoint;
+mod enrich;
 mod flow;
 mod gcp;
 mod mongodb;
 mod namespaces;
+mod oversize;
+mod protect;
 mod pubsub;
+mod routing;
 mod running;
 mod subscriptions;
+mod validation;
 
 mod secret;
 mod units;
@@ -23,6 +30,7 @@ mod check;
 mod dotenv;
 mod effective;
 mod expand;
+pub(crate) mod field_path;
 mod later;
 mod load;
 mod masked_uri;
@@ -31,19 +39,37 @@ mod path;
 mod schema;
 mod stages;
 mod streams;
+mod template;
 mod validate;
 mod yaml;
 
-pub use capture::{Compressor, FullDocument, FullDocumentBeforeChange, Operation, ReadPreference};
+pub use bigquery::BigQueryConfig;
+pub use capture::{
+    Compressor, FullDocument, FullDocumentBeforeChange, OnMissingDocument, Operation,
+    ReadPreference,
+};
 pub use checkpoint::{CheckpointConfig, StoreKind};
+pub use dead_letter::{DeadLetterConfig, DeadLetterFileConfig};
 pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};
 pub use endpoint::Endpoint;
+pub use enrich::EnrichConfig;
+pub(crate) use enrich::static_value;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
 pub use load::{Environment, Loaded, from_value, from_yaml, load};
 pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
 pub use namespaces::{NamePattern, NamespaceFilter};
-pub use pubsub::{Attribute, BatchConfig, JsonMode, Ordering, PubSubConfig, TopicConfig};
+pub use oversize::{
+    ClaimCheckConfig, ClaimCheckPlace, OnEventTooLarge, OversizeConfig, OversizePolicy,
+    SplitLargeEvents,
+};
+pub(crate) use protect::leads_to_id;
+pub use protect::{ProtectAction, ProtectRule, ProtectionConfig};
+pub use pubsub::{Attribute, BatchConfig, Envelope, JsonMode, Ordering, PubSubConfig, TopicConfig};
+pub use routing::{
+    ConditionConfig, Conditions, OrderingField, RouteConfig, RoutingOperator, RoutingRule,
+    TopicList,
+};
 pub use running::{
     ErrorHandlingConfig, LogFormat, LoggingConfig, MonitoringConfig, ShutdownConfig,
 };
@@ -51,7 +77,12 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use streams::{RunSections, StreamConfig};
 pub use subscriptions::SubscriptionConfig;
+pub(crate) use template::{Field, Part, Template, is_template};
 pub use units::{ByteSize, Millis, Seconds};
+pub(crate) use validate::is_resource_id;
+pub use validation::{FieldRule, FieldRules, FieldType, OnInvalid, ValidationConfig};
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,6 +99,10 @@ pub struct Config {
     pub pubsub: Option<PubSubConfig>,
     /// Where positions are stored. Needed by `run`.
     pub checkpoint: Option<CheckpointConfig>,
+    /// What documents have to be like: rules by the name of a stream, `<connection>.<source>`, and
+    /// the dotted path of a field. Default: `{}`.
+    #[serde(default)]
+    pub schemas: BTreeMap<String, FieldRules>,
     /// How much may be in flight, for each stream. The only back-pressure there is.
     #[serde(default)]
     pub flow: FlowConfig,
@@ -75,12 +110,17 @@ pub struct Config {
     /// `min(max_backoff, 100ms · backoff_factor^n)` (full jitter).
     #[serde(default)]
     pub error_handling: ErrorHandlingConfig,
+    /// Where events and messages go that cannot be delivered. Default: such an event stops its stream.
+    pub dead_letter: Option<DeadLetterConfig>,
     /// Timeouts and intervals of supervision.
     #[serde(default)]
     pub monitoring: MonitoringConfig,
     /// What is logged, and how.
     #[serde(default)]
     pub logging: LoggingConfig,
+    /// The secret behind `hash` and `tokenise`.
+    #[serde(default)]
+    pub protection: ProtectionConfig,
     /// How a run ends.
     #[serde(default)]
     pub shutdown: ShutdownConfig,

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compressor, FullDocument, FullDocumentBeforeChange, Millis, NamespaceFilter, Operation,
-    ReadPreference, Secret,
+    Compressor, EnrichConfig, Envelope, FullDocument, FullDocumentBeforeChange, JsonMode, Millis,
+    NamespaceFilter, OnEventTooLarge, OnMissingDocument, Operation, OversizeConfig, ProtectRule,
+    ReadPreference, RouteConfig, Secret, SplitLargeEvents, TopicList, ValidationConfig,
 };
 
 /// What to read.
@@ -50,9 +51,24 @@ pub struct SourceConfig {
     /// Collection, for the scope `collection`. Default: none.
     #[schemars(example = &"orders")]
     pub collection: Option<String>,
-    /// Key below `pubsub.topics` of the topic that the events go to. Default: `default`.
-    #[serde(default = "default_topic")]
-    pub topic: String,
+    /// Where events go that no rule takes: a key below `pubsub.topics`, or a template of a topic's
+    /// name such as `{database}.{collection}`, or a list of those: each gets every event.
+    /// Default: `default`.
+    #[serde(default)]
+    pub topic: TopicList,
+    /// Rules that send events to other topics by what is in the document, such as `{topic: paid,
+    /// when: {field: status, equals: paid}}`. The first that holds decides. Default: `[]`.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
+    /// What becomes of documents that break a rule of `schemas`.
+    #[serde(default)]
+    pub validation: ValidationConfig,
+    /// What the data of a message is, where the topic does not say so. Default: that of `pubsub`.
+    #[schemars(example = &"change_event")]
+    pub envelope: Option<Envelope>,
+    /// How values are written in JSON, where the topic does not say so. Default: that of `pubsub`.
+    #[schemars(example = &"relaxed")]
+    pub json_mode: Option<JsonMode>,
     /// Largest number of events in a server reply. Default: `1000`.
     #[serde(default = "default_batch_size")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
@@ -81,12 +97,22 @@ pub struct SourceConfig {
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub pipeline: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Fields that may not go out as they are. Applied to every part of an event; the first rule
+    /// that fits a value counts. Default: `[]`.
+    #[serde(default)]
+    pub protect: Vec<ProtectRule>,
+    /// What is added to a document, and which of its fields go out.
+    #[serde(default)]
+    pub enrich: EnrichConfig,
     /// Where a stream without a checkpoint begins. Default: `latest`.
     #[serde(default)]
     pub startup: Startup,
     /// Which image of an updated document comes with its event. Default: `update_lookup`.
     #[serde(default)]
     pub full_document: FullDocument,
+    /// What becomes of an update that comes without its document. Default: `keep_delta`.
+    #[serde(default)]
+    pub on_missing_document: OnMissingDocument,
     /// Whether the document as it was before a change comes with the event. The collection needs
     /// `changeStreamPreAndPostImages: {enabled: true}`. Default: `off`.
     #[serde(default)]
@@ -95,14 +121,20 @@ pub struct SourceConfig {
     /// MongoDB 6.0. Default: `false`.
     #[serde(default)]
     pub show_expanded_events: bool,
+    /// What becomes of a message that is larger than Pub/Sub takes.
+    #[serde(default)]
+    pub oversize: OversizeConfig,
+    /// Whether the server splits events that are larger than the 16 MiB that it can return.
+    /// Default: `auto`.
+    #[serde(default)]
+    pub split_large_events: SplitLargeEvents,
+    /// What becomes of an event that the server cannot return for its size. Default: `fail`.
+    #[serde(default)]
+    pub on_event_too_large: OnEventTooLarge,
     /// Which members of the replica set the stream is read from. Replaces `readPreference` of the
     /// URI, with its tags and its staleness. Default: that of the URI, else `primary`.
     #[schemars(example = &"primary")]
     pub read_preference: Option<ReadPreference>,
-}
-
-fn default_topic() -> String {
-    "default".into()
 }
 
 fn default_batch_size() -> u32 {

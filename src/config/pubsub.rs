@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Millis, SubscriptionConfig};
+use super::{BigQueryConfig, ByteSize, Millis, OrderingField, RoutingRule, SubscriptionConfig};
 
 /// Where and how to publish.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -37,7 +37,22 @@ pub struct PubSubConfig {
     /// Attributes that are sent; they are billed like data. Default: all of them.
     #[serde(default = "Attribute::all")]
     pub attributes: Vec<Attribute>,
-    /// Extended JSON v2 variant of the message data. Default: `relaxed`.
+    /// Further attributes by their name, each a text with fields in braces, such as
+    /// `{collection}.{operation}` or `{field:customer.id}`; left out where a field is missing.
+    /// Default: `{}`.
+    #[serde(default)]
+    pub extra_attributes: BTreeMap<String, String>,
+    /// Rules for all sources, by the key of the topic that gets the events that they take beside
+    /// those topics that other rules name, such as `alerts: {source: orders, field: total,
+    /// operator: greater_than, value: 100}`. Default: `{}`.
+    #[serde(default)]
+    pub routing: BTreeMap<String, RoutingRule>,
+    /// What the data of a message is, where neither the topic nor the source says so.
+    /// Default: `change_event`.
+    #[serde(default)]
+    pub envelope: Envelope,
+    /// How values are written in JSON, where neither the topic nor the source says so.
+    /// Default: `relaxed`.
     #[serde(default)]
     pub json_mode: JsonMode,
 }
@@ -60,6 +75,15 @@ pub struct TopicConfig {
     /// What the topic is for, for people. Default: none.
     #[schemars(example = &"Changes of the shop")]
     pub description: Option<String>,
+    /// What the data of a message is. Default: that of the source.
+    #[schemars(example = &"change_event")]
+    pub envelope: Option<Envelope>,
+    /// How values are written in JSON. Default: that of the source.
+    #[schemars(example = &"relaxed")]
+    pub json_mode: Option<JsonMode>,
+    /// The table that the rows go to, for `envelope: bigquery_cdc`. Default: none.
+    #[schemars(example = &serde_json::json!({"dataset": "shop", "table": "orders"}))]
+    pub bigquery: Option<BigQueryConfig>,
     /// Subscriptions of the topic by their name, without `projects/…/subscriptions/`: those that
     /// `setup` creates and `check` looks at. Default: none.
     #[serde(default)]
@@ -67,7 +91,7 @@ pub struct TopicConfig {
 }
 
 /// In which order messages are published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ordering {
     /// In order for each document, documents hashed onto `lanes` ordering keys: order and full
@@ -78,6 +102,10 @@ pub enum Ordering {
     Document,
     /// No ordering key and no promise.
     None,
+    /// In order for each value of this field of the document, also across the collections of a
+    /// stream; values hashed onto `lanes` ordering keys.
+    #[serde(untagged)]
+    Field(OrderingField),
 }
 
 /// How messages are put into requests.
@@ -132,11 +160,24 @@ pub enum Attribute {
     ConnectionId,
     /// The stream's source.
     SourceName,
+    /// Where the document of an insert, update, replacement or deletion comes from: `image`, as it
+    /// was directly after the change; `lookup`, as it was when the event was read, which may be
+    /// later; `missing`, the event has none; `deleted`.
+    FullDocument,
     /// `application/json`.
     ContentType,
 }
 
 impl Attribute {
+    /// What it is called in a message and in the configuration.
+    #[must_use]
+    pub fn name(self) -> String {
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|name| Some(name.as_str()?.to_owned()))
+            .unwrap_or_default()
+    }
+
     /// All of them, the default.
     #[must_use]
     pub fn all() -> Vec<Self> {
@@ -147,18 +188,46 @@ impl Attribute {
             Self::ClusterTime,
             Self::ConnectionId,
             Self::SourceName,
+            Self::FullDocument,
             Self::ContentType,
         ]
     }
 }
 
-/// Extended JSON v2 variant.
+/// What the data of a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Envelope {
+    /// The change event as the server sends it.
+    #[default]
+    ChangeEvent,
+    /// The document after the change, and nothing around it; without a document an attribute
+    /// `document_key` and no data.
+    Document,
+    /// CloudEvents 1.0 in binary mode: the change event, and the event's context in attributes
+    /// that begin with `ce-`.
+    Cloudevents,
+    /// CloudEvents 1.0 in structured mode: one JSON object of the context and the change event.
+    CloudeventsStructured,
+    /// As the original Python project wrote it: `data`, the document in plain JSON, and
+    /// `attributes`, with the operation and the time.
+    Original,
+    /// As Debezium's MongoDB connector writes it, with schemas switched off.
+    Debezium,
+    /// A row for BigQuery's change data capture: the document after the change, field by field,
+    /// with `_CHANGE_TYPE` and `_CHANGE_SEQUENCE_NUMBER`. Needs the topic's `bigquery`.
+    BigqueryCdc,
+}
+
+/// How values are written in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JsonMode {
-    /// Numbers and dates as JSON readers expect them; types may be lost.
+    /// Extended JSON v2, relaxed: numbers and dates as JSON readers expect them; types may be lost.
     #[default]
     Relaxed,
-    /// Every type kept.
+    /// Extended JSON v2, canonical: every type kept.
     Canonical,
+    /// Plain JSON, no value wrapped: ids, dates, decimals and binary data are texts.
+    Simplified,
 }

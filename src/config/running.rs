@@ -20,11 +20,19 @@ pub struct ErrorHandlingConfig {
     /// Growth of the wait from one attempt to the next. Default: `2`.
     #[schemars(range(min = 1))]
     pub backoff_factor: f64,
+    /// Name of the topic for dead letters, without `projects/…/topics/`, as the original had it;
+    /// `dead_letter.topic` goes before it. Default: `null`.
+    pub dead_letter_topic: Option<String>,
 }
 
 impl Default for ErrorHandlingConfig {
     fn default() -> Self {
-        Self { max_retries: None, max_backoff: Seconds::from_secs(30), backoff_factor: 2.0 }
+        Self {
+            max_retries: None,
+            max_backoff: Seconds::from_secs(30),
+            backoff_factor: 2.0,
+            dead_letter_topic: None,
+        }
     }
 }
 

@@ -124,6 +124,15 @@ impl<'a> Place<'a> {
         words
     }
 
+    /// How a text may begin, beside the words, and an example of each.
+    pub(super) fn beginnings(self) -> Vec<(&'a str, &'a str)> {
+        let beginning = |node: &'a Map<String, Value>| {
+            let beginning = node.get("pattern")?.as_str()?.strip_prefix('^')?;
+            Some((beginning, node.get("examples")?.get(0)?.as_str()?))
+        };
+        self.alternatives().into_iter().filter_map(beginning).collect()
+    }
+
     /// Least and greatest number; the range stands beside the reference or in the type itself.
     pub(super) fn range(self) -> (Option<f64>, Option<f64>) {
         let bound = |key: &str| {
@@ -139,8 +148,9 @@ impl<'a> Place<'a> {
         if let Some(title) = self.alternatives().into_iter().find_map(title) {
             return title.to_owned();
         }
-        let words = self.words();
+        let mut words = self.words();
         if !words.is_empty() {
+            words.extend(self.beginnings().into_iter().map(|(_, example)| example));
             return one_of(&words, &self.keys());
         }
         match ["object", "array", "boolean", "integer", "number"]

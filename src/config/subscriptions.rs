@@ -37,6 +37,10 @@ pub struct SubscriptionConfig {
     /// in seconds. Default: Pub/Sub's own, 168h (7 days); what exists keeps its own.
     #[schemars(example = &"168h")]
     pub retention: Option<Seconds>,
+    /// Pub/Sub writes the messages into the table that the topic's `bigquery` names, and nobody
+    /// else can receive them. Default: `false`.
+    #[serde(default)]
+    pub bigquery: bool,
 }
 
 fn default_ordering() -> bool {
@@ -50,6 +54,7 @@ impl Default for SubscriptionConfig {
             ack_deadline: None,
             dead_letter_topic: None,
             retention: None,
+            bigquery: false,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
 use super::{
-    BatchConfig, Config, ConnectionConfig, Endpoint, PubSubConfig, SourceConfig, Startup,
-    subscriptions,
+    BatchConfig, Config, ConnectionConfig, Endpoint, FullDocument, OnMissingDocument, PubSubConfig,
+    SourceConfig, Startup, Template, bigquery, enrich, oversize, protect, subscriptions,
+    validation,
 };
 use crate::error::ConfigError;
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};
 
 /// A connection id and a source name make a file name, an ordering key and attributes together.
 const MAX_ID_LENGTH: usize = 100;
@@ -33,8 +34,14 @@ impl Config {
             "mongodb.connections",
             "at least one connection is needed",
         )?;
+        protect::check_key(self)?;
         for (id, connection) in connections {
             check_connection(connection, id)?;
+            for (name, source) in &connection.sources {
+                let path = format!("mongodb.connections.{id}.sources.{name}");
+                protect::check(self, source, &path)?;
+                enrich::check(source, &path)?;
+            }
         }
         self.streams()?;
         if let Some(gcp) = &self.gcp {
@@ -46,29 +53,24 @@ impl Config {
         }
         if let Some(pubsub) = &self.pubsub {
             check_pubsub(pubsub)?;
-            self.check_topics(pubsub)?;
+            self.check_routing(pubsub)?;
         }
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.validate(self)?;
         }
-        self.check_running()
-    }
-
-    /// Every source names a topic that is there.
-    fn check_topics(&self, pubsub: &PubSubConfig) -> Result<(), ConfigError> {
-        for (id, connection) in &self.mongodb.connections {
-            for (name, source) in &connection.sources {
-                let path = format!("mongodb.connections.{id}.sources.{name}.topic");
-                let known = pubsub.topics.keys().map(|key| format!("`{key}`"));
-                let known = known.collect::<Vec<_>>().join(", ");
-                expect(
-                    pubsub.topics.contains_key(&source.topic),
-                    &path,
-                    &format!("`{}` is not a key of `pubsub.topics`: {known}", source.topic),
-                )?;
-            }
+        validation::check(self)?;
+        if let Some(topic) = &self.error_handling.dead_letter_topic {
+            let path = "error_handling.dead_letter_topic";
+            expect(
+                is_resource_id(topic),
+                path,
+                "expected a topic's name without `projects/…/topics/`",
+            )?;
         }
-        Ok(())
+        if let Some(dead_letter) = &self.dead_letter {
+            dead_letter.validate(self)?;
+        }
+        self.check_running()
     }
 
     fn check_running(&self) -> Result<(), ConfigError> {
@@ -131,6 +133,14 @@ fn check_source(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {
     let path_to = |key: &str| format!("{path}.{key}");
     expect(!await_time.is_zero(), &path_to("max_await_time_ms"), "must be more than 0")?;
     source.stages().map_err(|error| error.below(path))?;
+    let drops = source.on_missing_document == OnMissingDocument::Drop;
+    expect(
+        !drops || source.full_document == FullDocument::UpdateLookup,
+        &path_to("on_missing_document"),
+        "`drop` needs `full_document: update_lookup`: without a look-up, a document that is \
+         missing has not gone",
+    )?;
+    oversize::check(source, path)?;
     match &source.startup {
         Startup::Latest | Startup::Earliest => Ok(()),
         Startup::Timestamp(time) => expect(
@@ -161,16 +171,39 @@ fn check_pubsub(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
         )?;
     }
     subscriptions::check(&pubsub.topics)?;
+    bigquery::check(&pubsub.topics)?;
     pubsub.endpoint.as_deref().map(Endpoint::parse).transpose()?;
     for (index, attribute) in pubsub.attributes.iter().enumerate() {
         let path = format!("pubsub.attributes[{index}]");
         expect(!pubsub.attributes[..index].contains(attribute), &path, "is there twice")?;
     }
+    check_extra_attributes(pubsub)?;
     check_batch(&pubsub.batch)
 }
 
+/// Attributes that an envelope, a validation or a compression may add.
+const OTHER_ATTRIBUTES: usize = 20;
+
+fn check_extra_attributes(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
+    let count = pubsub.attributes.len() + pubsub.extra_attributes.len() + OTHER_ATTRIBUTES;
+    let most = MAX_ATTRIBUTES - OTHER_ATTRIBUTES;
+    let message = format!("too many: with `pubsub.attributes` {most} at the most");
+    expect(count <= MAX_ATTRIBUTES, "pubsub.extra_attributes", &message)?;
+    for (name, template) in &pubsub.extra_attributes {
+        let path = format!("pubsub.extra_attributes.{name}");
+        let sound = (1..=MAX_ATTRIBUTE_KEY).contains(&name.len()) && !name.starts_with("goog");
+        expect(sound, &path, "expected a name of 1 to 256 bytes, not beginning with `goog`")?;
+        let taken = pubsub.attributes.iter().any(|attribute| attribute.name() == *name);
+        expect(!taken, &path, "is there already: take it out of `pubsub.attributes`")?;
+        let parsed = Template::parse(template).map_err(|message| error(&path, message))?;
+        let fits = parsed.with_all("").len() <= MAX_ATTRIBUTE_VALUE;
+        expect(fits, &path, "longer than 1024 bytes, Pub/Sub's limit of an attribute")?;
+    }
+    Ok(())
+}
+
 /// Pub/Sub documentation, "Guidelines to name a topic, subscription, schema, or snapshot".
-pub(super) fn is_resource_id(name: &str) -> bool {
+pub(crate) fn is_resource_id(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~+%".contains(c);
     (3..=255).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphabetic())

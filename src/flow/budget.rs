@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn many_streams_share_the_total() {
         let config = FlowConfig::default();
-        assert_eq!(Budget::of_one(&config, 1).max.bytes, 16_000_000);
-        assert_eq!(Budget::of_one(&config, 32).max.bytes, 16_000_000);
+        assert_eq!(Budget::of_one(&config, 1).max.bytes, 12_000_000);
+        assert_eq!(Budget::of_one(&config, 32).max.bytes, 12_000_000);
         assert_eq!(Budget::of_one(&config, 200).max.bytes, 2_560_000);
     }
 

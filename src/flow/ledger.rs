@@ -1,5 +1,6 @@
 //! The account of what is under way: numbers what is read, takes in receipts, knows the position.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +10,7 @@ use crate::checkpoint::{Committable, Tracker};
 use crate::error::{Error, RecordError};
 use crate::event::{Batch, Receipt};
 use crate::telemetry::StreamStatistics;
+use crate::transform::Transformed;
 
 use super::Budget;
 
@@ -19,13 +21,15 @@ pub struct Ledger {
     tracker: Mutex<Tracker>,
     budget: Budget,
     statistics: Arc<StreamStatistics>,
+    /// Changes with more than one message, and how many of them have no receipt yet.
+    copies: Mutex<HashMap<u64, u32>>,
 }
 
 impl Ledger {
     /// An account that begins with the tracker's opening position.
     #[must_use]
     pub fn new(tracker: Tracker, budget: Budget, statistics: Arc<StreamStatistics>) -> Self {
-        Self { tracker: Mutex::new(tracker), budget, statistics }
+        Self { tracker: Mutex::new(tracker), budget, statistics, copies: Mutex::default() }
     }
 
     /// Waits until the budget has room for the batch, then numbers its events; returns the number
@@ -44,6 +48,18 @@ impl Ledger {
         Ok(first)
     }
 
+    /// Notes what was made of a batch, before any of it is published: a change with several
+    /// messages counts once all are safe, one that makes none counts now.
+    pub fn expect(&self, transformed: &Transformed) {
+        if !transformed.copies.is_empty() {
+            self.copies().extend(transformed.copies.iter().copied());
+        }
+        self.statistics.invalid.fetch_add(transformed.invalid, Relaxed);
+        if !transformed.skipped.is_empty() {
+            self.finish(&transformed.skipped);
+        }
+    }
+
     /// True where another batch like this one would have to wait for receipts: then nothing may be
     /// held back for fuller requests.
     #[must_use]
@@ -55,7 +71,7 @@ impl Ledger {
     pub async fn receive(&self, receipts: &mut mpsc::Receiver<Receipt>) -> Error {
         loop {
             match receipts.recv().await {
-                Some(Receipt::Published(sequences)) => self.complete(&sequences),
+                Some(Receipt::Published(sequences)) => self.complete(sequences),
                 Some(Receipt::Failed(error)) => return error.into(),
                 // A sink that is gone answers `publish` and `flush` with its own error.
                 None => std::future::pending().await,
@@ -67,7 +83,7 @@ impl Ledger {
     pub fn settle(&self, receipts: &mut mpsc::Receiver<Receipt>) {
         while let Ok(receipt) = receipts.try_recv() {
             if let Receipt::Published(sequences) = receipt {
-                self.complete(&sequences);
+                self.complete(sequences);
             }
         }
     }
@@ -78,7 +94,16 @@ impl Ledger {
         self.tracker().committable()
     }
 
-    fn complete(&self, sequences: &[u64]) {
+    fn complete(&self, mut sequences: Vec<u64>) {
+        let mut copies = self.copies();
+        if !copies.is_empty() {
+            sequences.retain(|sequence| is_last(&mut copies, *sequence));
+        }
+        drop(copies);
+        self.finish(&sequences);
+    }
+
+    fn finish(&self, sequences: &[u64]) {
         let freed = {
             let mut tracker = self.tracker();
             let freed = tracker.complete(sequences);
@@ -87,15 +112,32 @@ impl Ledger {
         };
         self.budget.release(freed.bytes, freed.events);
         self.statistics.published.fetch_add(sequences.len() as u64, Relaxed);
+        self.statistics.passed.fetch_add(freed.events as u64, Relaxed);
     }
 
     fn note_position(&self, tracker: &Tracker) {
         if let Some(time) = tracker.passed_time() {
-            self.statistics.passed(time);
+            self.statistics.passed_time(time);
         }
     }
 
     fn tracker(&self) -> MutexGuard<'_, Tracker> {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn copies(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether this receipt of the change `sequence` is its last.
+fn is_last(copies: &mut HashMap<u64, u32>, sequence: u64) -> bool {
+    match copies.get_mut(&sequence) {
+        None => true,
+        Some(1) => copies.remove(&sequence).is_some(),
+        Some(left) => {
+            *left -= 1;
+            false
+        }
     }
 }

@@ -11,19 +11,17 @@ use tokio::time::timeout;
 use super::connection::MongoConnection;
 use super::{Stream, connection_path, source_path};
 use crate::checkpoint::{CheckpointStore, Identity, Intervals, Stores};
-use crate::config::{
-    CheckpointConfig, Config, FlowConfig, PubSubConfig, RunSections, StreamConfig,
-};
-use crate::error::{ConfigError, Error};
+use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamConfig};
+use crate::error::Error;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
-use crate::sink::{Connection, PubSubSink};
+use crate::sink::{ClaimStore, Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
 use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
 
 /// The line of one source.
-pub(super) type Line = Pipeline<Prefetch<ChangeStream>, PubSubSink>;
+pub(super) type Line = Pipeline<Prefetch<ChangeStream>, Topics>;
 
 /// Receipts that may wait for the ledger; each stands for a whole request.
 const RECEIPTS: usize = 64;
@@ -34,11 +32,12 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Builds the lines of one configuration, sharing a client for each MongoDB connection and one
 /// connection to Pub/Sub.
 pub(super) struct Builder {
+    config: Config,
     pubsub: PubSubConfig,
     checkpoint: CheckpointConfig,
-    flow: FlowConfig,
-    project: String,
     publisher: Connection,
+    /// One for all streams.
+    dead_letter_file: Option<Arc<DeadLetterFile>>,
     connections: HashMap<Arc<str>, MongoConnection>,
     streams: usize,
     stores: Stores,
@@ -58,11 +57,11 @@ impl Builder {
             connection.add(Arc::clone(statistics));
         }
         Ok(Self {
+            config: config.clone(),
             pubsub: pubsub.clone(),
             checkpoint: checkpoint.clone(),
-            flow: config.flow.clone(),
-            project: gcp.project_id.clone(),
             publisher: Connection::open(gcp, pubsub)?,
+            dead_letter_file: dead_letter_file(config).map(Arc::new),
             connections,
             streams: streams.len(),
             stores: Stores::new(config, checkpoint),
@@ -92,19 +91,20 @@ impl Builder {
             source: Prefetch::new(source),
             start: StartAt::from_config(&stream.source.startup)
                 .map_err(|error| error.below(&source_path(&stream.id)))?,
-            transform: Transform::compile(&stream.id, &self.pubsub)?,
-            sink: PubSubSink::start(
-                &self.publisher,
-                self.topic(stream)?,
-                &self.pubsub,
-                self.backoff.clone(),
-                sender,
-                Arc::clone(statistics),
-            ),
+            transform: Transform::compile(&self.config, stream)?,
+            sink: Topics::new(Publishing {
+                connection: self.publisher.clone(),
+                pubsub: self.pubsub.clone(),
+                backoff: self.backoff.clone(),
+                receipts: sender,
+                statistics: Arc::clone(statistics),
+                dead_letters: self.dead_letters(stream)?,
+                claims: ClaimStore::open(&stream.source)?,
+            }),
             receipts,
             store,
             intervals: Intervals::from(&self.checkpoint),
-            budget: Budget::of_one(&self.flow, self.streams),
+            budget: Budget::of_one(&self.config.flow, self.streams),
             statistics: Arc::clone(statistics),
         })
     }
@@ -124,6 +124,20 @@ impl Builder {
         }
     }
 
+    /// Where the dead letters of `stream` go.
+    fn dead_letters(&self, stream: &StreamConfig) -> Result<Option<DeadLetterPlaces>, Error> {
+        if !self.config.has_dead_letters() {
+            return Ok(None);
+        }
+        let gcp = self.config.require_run()?.gcp;
+        let topic = self.config.dead_letter_topic();
+        Ok(Some(DeadLetterPlaces {
+            stream: stream.id.to_string().into(),
+            file: self.dead_letter_file.clone(),
+            topic: topic.map(|name| format!("projects/{}/topics/{name}", gcp.project_id).into()),
+        }))
+    }
+
     /// One client a connection.
     async fn client(&self, stream: &StreamConfig) -> Result<mongodb::Client, Error> {
         match self.connections.get(&stream.id.connection_id) {
@@ -131,13 +145,8 @@ impl Builder {
             None => Err(Error::Internal(format!("no connection for stream {}", stream.id))),
         }
     }
+}
 
-    fn topic(&self, stream: &StreamConfig) -> Result<String, ConfigError> {
-        let key = &stream.source.topic;
-        let topic = self.pubsub.topics.get(key).ok_or_else(|| ConfigError {
-            path: format!("pubsub.topics.{key}"),
-            message: "no such topic".into(),
-        })?;
-        Ok(format!("projects/{}/topics/{}", self.project, topic.name))
-    }
+fn dead_letter_file(config: &Config) -> Option<DeadLetterFile> {
+    config.dead_letter.as_ref()?.file.as_ref().map(DeadLetterFile::new)
 }

@@ -61,11 +61,10 @@ impl Manager {
     /// A [`ConfigError`] for what `run` needs and the file does not have, and for what only the
     /// parts of a line can tell is wrong.
     pub fn new(config: Config) -> Result<Self, Error> {
-        let pubsub = config.require_run()?.pubsub;
         let streams = config.streams()?;
         for stream in &streams {
             check(stream)?;
-            Transform::compile(&stream.id, pubsub)?;
+            Transform::compile(&config, stream)?;
         }
         let streams = streams.into_iter().map(|config| Stream {
             statistics: Arc::new(StreamStatistics::new(&config.id)),

@@ -128,6 +128,8 @@ impl Manager {
                 in_flight = now.in_flight,
                 read = now.read,
                 published = now.processed_changes,
+                dead_lettered = now.dead_lettered,
+                invalid = now.invalid,
                 requests = now.requests,
                 retries = now.retries,
                 errors = now.total_errors,

@@ -61,7 +61,7 @@ impl Supervisor {
                 self.statistics.enter(StreamState::Stopped);
                 return Ok(Ended::Stopped);
             }
-            let published = self.statistics.published.load(Relaxed);
+            let passed = self.statistics.passed.load(Relaxed);
             match self.attempt(&mut line).await {
                 Ok(Ended::Stopped | Ended::DrainTimedOut) if self.is_pausing() => {}
                 Ok(ended) => {
@@ -69,7 +69,7 @@ impl Supervisor {
                     self.statistics.enter(StreamState::Stopped);
                     return Ok(ended);
                 }
-                Err(error) => self.failed(error, published).await?,
+                Err(error) => self.failed(error, passed).await?,
             }
         }
     }
@@ -108,8 +108,9 @@ impl Supervisor {
 
     /// Counts a failure, then lets time pass until the next attempt; gives the error back where
     /// there is none.
-    async fn failed(&mut self, error: Error, published_before: u64) -> Result<(), Error> {
-        let progress = self.statistics.published.load(Relaxed) > published_before;
+    async fn failed(&mut self, error: Error, passed_before: u64) -> Result<(), Error> {
+        // What is published past a stuck position is published again with each restart: no progress.
+        let progress = self.statistics.passed.load(Relaxed) > passed_before;
         let lasted = self.statistics.streaming_for();
         if progress || lasted.is_some_and(|lasted| lasted >= self.healthy_after) {
             self.backoff.reset();

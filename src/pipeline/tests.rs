@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::*;
 use crate::checkpoint::{MemoryStore, Stored};
+use crate::config::{Environment, from_value};
 use crate::error::{
     CheckpointError, CheckpointErrorKind, PublishError, PublishErrorKind, SourceError,
 };
-use crate::event::{Batch, Message, StreamId};
+use crate::event::{Batch, Message};
 use crate::source::Cluster;
 
 const TIME: Timestamp = Timestamp { time: 1, increment: 1 };
@@ -82,8 +83,17 @@ async fn run(
     sink: Unused,
     store: Arc<dyn CheckpointStore>,
 ) -> Result<Ended, Error> {
-    let pubsub = json!({ "topics": { "default": { "name": "shop-changes" } } });
-    let pubsub = serde_json::from_value(pubsub).unwrap();
+    let config = json!({
+        "mongodb": { "connections": { "main": {
+            "uri": "mongodb://localhost",
+            "sources": { "orders": { "database": "shop", "collection": "orders" } },
+        } } },
+        "gcp": { "project_id": "p" },
+        "pubsub": { "topics": { "default": { "name": "shop-changes" } } },
+        "checkpoint": { "store": "memory" },
+    });
+    let config = from_value(config, &Environment::new()).unwrap().config;
+    let stream = &config.streams().unwrap()[0];
     let line = Pipeline {
         identity: Identity {
             stream: "main.orders".into(),
@@ -93,7 +103,7 @@ async fn run(
         },
         source: Idle::new(&stop),
         start: StartAt::Latest,
-        transform: Transform::compile(&StreamId::new("main", "orders"), &pubsub).unwrap(),
+        transform: Transform::compile(&config, stream).unwrap(),
         sink,
         receipts: mpsc::channel(1).1,
         store,

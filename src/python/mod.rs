@@ -4,6 +4,7 @@
 //! documentation that Python sees is in `python/mongo_gcp_stream/_core/`.
 
 mod admin;
+mod dead_letter;
 mod emulator;
 mod errors;
 mod extended_json;
@@ -11,6 +12,7 @@ mod logging;
 mod position;
 mod runner;
 mod statistics;
+mod transform;
 
 use pyo3::prelude::*;
 
@@ -25,6 +27,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<admin::Finding>()?;
     module.add_class::<admin::Step>()?;
     module.add_class::<admin::Validation>()?;
+    module.add_class::<dead_letter::DeadLetter>()?;
+    module.add_class::<dead_letter::Redriven>()?;
+    module.add_function(wrap_pyfunction!(dead_letter::dead_letter_list, module)?)?;
+    module.add_function(wrap_pyfunction!(dead_letter::dead_letter_redrive, module)?)?;
     module.add_class::<emulator::EmulatorStatistics>()?;
     module.add_class::<emulator::PyEmulator>()?;
     module.add_class::<position::StoredPosition>()?;
@@ -39,5 +45,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(admin::check, module)?)?;
     module.add_function(wrap_pyfunction!(admin::setup, module)?)?;
     module.add_function(wrap_pyfunction!(admin::validate, module)?)?;
-    module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)
+    module.add_function(wrap_pyfunction!(extended_json::to_extended_json, module)?)?;
+    module.add_function(wrap_pyfunction!(transform::transform_event, module)?)
 }

@@ -101,7 +101,7 @@ pub(super) fn position_clear(
 }
 
 /// Loads the configuration and does `work` with it on a runtime of its own.
-fn run<T: Send>(
+pub(super) fn run<T: Send>(
     py: Python<'_>,
     config_path: PathBuf,
     work: impl AsyncFnOnce(Config) -> Result<T, Error> + Send,

@@ -112,6 +112,14 @@ impl Queue {
         }
     }
 
+    /// Takes the first message out.
+    pub fn take_first(&mut self) -> Option<Message> {
+        let first = self.messages.pop_front()?;
+        self.bytes -= field_bytes(first.body.len());
+        self.forget_deadlines(1);
+        Some(first)
+    }
+
     /// By when the front wants to be sent; `None` when nothing waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
@@ -169,10 +177,16 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::event::Lane;
+    use crate::event::{Destination, Lane};
 
     fn message(sequence: u64, len: usize) -> Message {
-        Message { sequence, lane: Lane::Key(1), body: Bytes::from(vec![0; len]) }
+        Message {
+            sequence,
+            to: Destination::DeadLetter,
+            lane: Lane::Key(1),
+            body: Bytes::from(vec![0; len]),
+            claim: None,
+        }
     }
 
     fn batch(cut: Cut) -> Batch {

@@ -139,7 +139,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::event::{Lane, Message};
+    use crate::event::{Destination, Lane, Message};
 
     #[test]
     fn a_frame_is_a_publish_request() {
@@ -154,8 +154,10 @@ mod tests {
             .iter()
             .map(|message| Message {
                 sequence: 0,
+                to: Destination::DeadLetter,
                 lane: Lane::Key(7),
                 body: message.encode_to_vec().into(),
+                claim: None,
             })
             .collect();
         let bytes = encoded.iter().map(|message| field_bytes(message.body.len())).sum();

@@ -37,14 +37,24 @@ fn name(body: Bytes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Lane;
+    use crate::event::{Destination, Lane};
 
     fn named(attributes: &[(&str, &str)]) -> String {
         let attributes =
             attributes.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         let body = PubsubMessage { data: "secret".into(), attributes, ..Default::default() };
         let body = body.encode_to_vec().into();
-        Culprit::new(&Message { sequence: 1, lane: Lane::Unordered, body }, 10).name
+        Culprit::new(
+            &Message {
+                sequence: 1,
+                to: Destination::DeadLetter,
+                lane: Lane::Unordered,
+                body,
+                claim: None,
+            },
+            10,
+        )
+        .name
     }
 
     #[test]

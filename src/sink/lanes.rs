@@ -3,7 +3,7 @@
 //! A lane is always in one [`Phase`]: it *waits* for a full request or its deadline, is *due* and
 //! queues for a slot, has its request *in flight*, or *backs off* before it sends the same request
 //! again. It exists only while it holds a message. What happens when a message is refused for good
-//! is told in `refusal`.
+//! is told in `refusal` and, where there are dead letters, in `letters`.
 //!
 //! Nothing here limits how much waits: that is bounded upstream by [`crate::flow::Budget`], whose
 //! bytes and events are given back at the receipt.
@@ -25,7 +25,10 @@ use crate::event::{Lane as Order, Message};
 use crate::flow::BackoffPolicy;
 
 mod failure;
+mod letters;
 mod refusal;
+
+pub use letters::Refused;
 
 /// A request that may be sent now.
 #[derive(Clone, Debug)]
@@ -70,6 +73,11 @@ pub enum Settled {
     },
     /// Nothing of the batch is sent again: it is refused for good, or comes after what is.
     Dropped,
+    /// The one message of the batch is refused for good and becomes a dead letter.
+    Refused {
+        /// It was the last lane in trouble.
+        recovered: bool,
+    },
     /// Nothing more may be sent.
     Halted(Halt),
 }
@@ -86,6 +94,8 @@ pub struct Rules {
     /// Bytes that may wait for fuller requests; above it the lane with the earliest deadline is
     /// sent before its time.
     pub held_bytes: usize,
+    /// A message that is refused for good becomes a dead letter; otherwise everything ends before it.
+    pub dead_letters: bool,
 }
 
 /// All lanes of a sink.
@@ -108,6 +118,10 @@ pub struct Lanes {
     unordered: u32,
     /// The first message that is refused for good: everything ends before it.
     refused: Option<(u64, Halt)>,
+    /// Messages that have become dead letters and are still to be taken over.
+    letters: VecDeque<Refused>,
+    /// Dead letters that are not safe yet.
+    unsafe_letters: usize,
 }
 
 impl Lanes {
@@ -126,6 +140,8 @@ impl Lanes {
             held: None,
             unordered: 0,
             refused: None,
+            letters: VecDeque::new(),
+            unsafe_letters: 0,
         }
     }
 
@@ -136,10 +152,15 @@ impl Lanes {
         self.held.is_none() && self.refused.is_none()
     }
 
-    /// True when nothing waits and nothing is in flight.
+    /// True when nothing waits and nothing is in flight, dead letters included.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.lanes.is_empty() && self.held.is_none()
+        self.is_empty() && self.held.is_none()
+    }
+
+    /// True when all that came before is safe.
+    fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.unsafe_letters == 0
     }
 
     /// Takes messages over, in order, that want to be sent by `deadline`.
@@ -185,8 +206,7 @@ impl Lanes {
                         Arc::clone(lane.batch.insert(Arc::new(batch)))
                     }
                     Cut::TooLarge(culprit) => {
-                        let reason = "over Pub/Sub's limit".to_owned();
-                        self.refuse(PublishErrorKind::TooLarge, reason, culprit, now);
+                        self.too_large(id, culprit, now);
                         continue;
                     }
                 },
@@ -232,7 +252,7 @@ impl Lanes {
                 Order::Barrier => LaneId::Barrier,
             };
             let barrier = id == LaneId::Barrier;
-            if !barrier || self.lanes.is_empty() {
+            if !barrier || self.is_empty() {
                 // `first()` has seen it.
                 self.push(id, messages.next().expect("a message is left"), deadline);
             }
@@ -314,14 +334,22 @@ impl Lanes {
     fn published(&mut self, id: LaneId, now: Instant) -> Settled {
         let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
         let batch = lane.batch.take().expect("a request in flight has a batch");
-        lane.suspects = lane.suspects.saturating_sub(batch.messages.len());
+        let recovered = self.done_with(id, batch.messages.len(), now);
+        Settled::Published { batch, recovered }
+    }
+
+    /// Goes on in a lane behind `count` messages of a request; true where it was the last in
+    /// trouble.
+    fn done_with(&mut self, id: LaneId, count: usize, now: Instant) -> bool {
+        let lane = self.lanes.get_mut(&id).expect("a lane in flight exists");
+        lane.suspects = lane.suspects.saturating_sub(count);
         lane.renewed = false;
         let recovered = lane.backoff.take().is_some();
         if recovered {
             self.troubled -= 1;
         }
         self.proceed(id, now);
-        Settled::Published { batch, recovered: recovered && self.troubled == 0 }
+        recovered && self.troubled == 0
     }
 
     /// What a lane does after its request: ends, sends what is due, or waits for more.
@@ -343,9 +371,9 @@ impl Lanes {
         }
     }
 
-    /// Goes on behind a barrier once all lanes are empty.
+    /// Goes on behind a barrier once all that came before it is safe.
     fn drained(&mut self) {
-        if !self.lanes.is_empty() {
+        if !self.is_empty() {
             return;
         }
         self.timers.clear();

@@ -1,21 +1,28 @@
 //! Where messages go.
 //!
-//! [`PubSubSink`] is the handle, [`Connection`] what several of them share. Behind the handle one
+//! [`Topics`] is the sink of a stream: it hands each message to the [`PubSubSink`] of its topic. That
+//! is a handle; [`Connection`] is what several of them share. Behind the handle one
 //! task moves messages through `lanes` (which may send what, and when), `batcher` (how a lane's
 //! queue becomes requests), `transport` and `codec` (one attempt of a request) and `codes` (what
-//! its outcome means).
+//! its outcome means). What cannot be delivered goes through `dead_letter`.
 
 mod batcher;
+mod claim_check;
 mod codec;
 mod codes;
 mod culprit;
+pub(crate) mod dead_letter;
 mod lane;
 mod lanes;
 mod pubsub;
+mod topics;
 mod transport;
 
+pub use claim_check::ClaimStore;
 pub(crate) use codes::name as code_name;
+pub use dead_letter::{DeadLetterFile, DeadLetterPlaces};
 pub use pubsub::PubSubSink;
+pub use topics::{Publishing, Topics};
 pub use transport::Connection;
 
 use std::future::Future;

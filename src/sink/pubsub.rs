@@ -14,8 +14,10 @@ use tracing::Instrument as _;
 
 use super::Sink;
 use super::batcher::Limits;
+use super::claim_check::ClaimStore;
 use super::codes::Failure;
 use super::culprit::Culprit;
+use super::dead_letter::DeadLetters;
 use super::lane::LaneId;
 use super::lanes::{Halt, Lanes, Request, Rules, Settled};
 use super::transport::{Connection, Topic};
@@ -47,6 +49,21 @@ enum Command {
     Flush(oneshot::Sender<()>),
 }
 
+/// How a sink deals with what becomes of its messages.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    /// How failures are waited out.
+    pub backoff: BackoffPolicy,
+    /// Who is told.
+    pub receipts: mpsc::Sender<Receipt>,
+    /// What is told about it.
+    pub statistics: Arc<StreamStatistics>,
+    /// Takes what is refused for good; without it everything ends before such a message.
+    pub dead_letters: Option<DeadLetters>,
+    /// Where what messages only refer to is stored, before they are sent.
+    pub claims: Option<Arc<ClaimStore>>,
+}
+
 impl PubSubSink {
     /// Starts the sink of `topic` (`projects/…/topics/…`) on the Tokio runtime of the caller. An
     /// unreachable Pub/Sub is waited out.
@@ -64,6 +81,18 @@ impl PubSubSink {
         receipts: mpsc::Sender<Receipt>,
         statistics: Arc<StreamStatistics>,
     ) -> Self {
+        let outcomes = Outcomes { backoff, receipts, statistics, dead_letters: None, claims: None };
+        Self::publish_to(connection, topic, pubsub, outcomes)
+    }
+
+    /// Starts the sink of `topic`. With dead letters a refused message goes there, and no other is
+    /// held up; its receipt comes from there.
+    pub(super) fn publish_to(
+        connection: &Connection,
+        topic: String,
+        pubsub: &PubSubConfig,
+        outcomes: Outcomes,
+    ) -> Self {
         let topic = Arc::new(Topic::new(topic));
         let batch = &pubsub.batch;
         let limits = Limits {
@@ -75,6 +104,7 @@ impl PubSubSink {
         let failure = Arc::new(OnceLock::new());
         let task = Task {
             connection: connection.clone(),
+            claims: outcomes.claims,
             topic,
             timeout: batch.request_timeout.duration(),
             delay: batch.max_delay.duration(),
@@ -82,15 +112,18 @@ impl PubSubSink {
             lanes: Lanes::new(Rules {
                 limits,
                 slots: pubsub.slots.max(1) as usize,
-                backoff,
+                backoff: outcomes.backoff,
                 held_bytes: usize::try_from(batch.max_held.bytes()).unwrap_or(usize::MAX),
+                dead_letters: outcomes.dead_letters.is_some(),
             }),
             commands,
             attempts: FuturesUnordered::new(),
-            receipts,
+            dead_letters: outcomes.dead_letters,
+            letters: FuturesUnordered::new(),
+            receipts: outcomes.receipts,
             acknowledged: Vec::new(),
             flushes: Vec::new(),
-            statistics,
+            statistics: outcomes.statistics,
             failure: Arc::clone(&failure),
         };
         let task = AbortOnDropHandle::new(tokio::spawn(task.run().in_current_span()));
@@ -130,6 +163,8 @@ type Attempt = BoxFuture<'static, (LaneId, Result<(), Failure>)>;
 /// What runs behind the handle.
 struct Task {
     connection: Connection,
+    /// Where the data of large messages goes first.
+    claims: Option<Arc<ClaimStore>>,
     topic: Arc<Topic>,
     timeout: Duration,
     delay: Duration,
@@ -137,6 +172,9 @@ struct Task {
     lanes: Lanes,
     commands: mpsc::Receiver<Command>,
     attempts: FuturesUnordered<Attempt>,
+    dead_letters: Option<DeadLetters>,
+    /// Dead letters that are not safe yet.
+    letters: FuturesUnordered<oneshot::Receiver<()>>,
     receipts: mpsc::Sender<Receipt>,
     /// Published, not yet in a receipt.
     acknowledged: Vec<u64>,
@@ -175,6 +213,7 @@ impl Task {
             while let Some(request) = self.lanes.next_request(Instant::now())? {
                 self.send(request);
             }
+            self.bury();
             if !self.hand_over() {
                 return Ok(());
             }
@@ -189,6 +228,10 @@ impl Task {
                 // Used by `hand_over`: a permit kept here would borrow the task.
                 _ = async { self.receipts.reserve().await.is_ok() }, if !self.acknowledged.is_empty() => {}
                 Some((lane, outcome)) = self.attempts.next() => self.settle(lane, outcome)?,
+                Some(safe) = self.letters.next() => match safe {
+                    Ok(()) => self.lanes.letter_is_safe(),
+                    Err(_) => return Err(unkept()),
+                },
                 command = self.commands.recv(), if self.lanes.has_room() => match command {
                     Some(command) => self.take(command),
                     None => return Ok(()),
@@ -239,9 +282,28 @@ impl Task {
         let connection = self.connection.clone();
         let topic = Arc::clone(&self.topic);
         let timeout = self.timeout;
+        let claims = self.claims.clone();
         self.attempts.push(Box::pin(async move {
+            if let Some(claims) = claims
+                && let Err(failure) = claims.store(&request.batch).await
+            {
+                return (request.lane, Err(failure));
+            }
             (request.lane, connection.publish(&topic, request.batch, timeout).await)
         }));
+    }
+
+    /// Makes dead letters of the messages that were refused.
+    fn bury(&mut self) {
+        let Some(dead_letters) = &self.dead_letters else { return };
+        while let Some(refused) = self.lanes.next_letter() {
+            let Culprit { name, bytes, .. } =
+                Culprit::new(&refused.message, refused.message.body.len());
+            let topic = self.topic.name.as_str();
+            let reason = refused.reason.as_str();
+            tracing::warn!(topic, reason, bytes, "the message for {name} becomes a dead letter");
+            self.letters.push(dead_letters.bury(topic, &refused));
+        }
     }
 
     fn settle(&mut self, lane: LaneId, outcome: Result<(), Failure>) -> Result<(), Halt> {
@@ -266,11 +328,18 @@ impl Task {
             Settled::Again { attempts, first: false, reason } => {
                 tracing::debug!(topic, ?lane, attempts, reason, "publishing failed, trying again");
             }
-            Settled::Dropped => {}
+            Settled::Refused { recovered: true } => self.statistics.recovered(Part::Sink),
+            Settled::Refused { recovered: false } | Settled::Dropped => {}
             Settled::Halted(halt) => return Err(halt),
         }
         Ok(())
     }
+}
+
+/// The end where a refused message cannot become a dead letter. Why has been told already.
+fn unkept() -> Halt {
+    let reason = "a message is refused, and its dead letter cannot be kept".to_owned();
+    Halt { kind: PublishErrorKind::DeadLetter, reason, culprit: None }
 }
 
 fn explain(halt: &Halt, topic: &str) -> PublishError {
@@ -281,6 +350,9 @@ fn explain(halt: &Halt, topic: &str) -> PublishError {
         }
         (PublishErrorKind::Rejected, Some(Culprit { bytes, name, .. })) => {
             format!("Pub/Sub refuses the message of {bytes} bytes for {name} to {topic}: {reason}")
+        }
+        (PublishErrorKind::ClaimCheck, _) => {
+            format!("the data of a large message cannot be stored: {reason}")
         }
         (PublishErrorKind::TopicMissing, _) => format!("{topic} does not exist: {reason}"),
         (PublishErrorKind::Auth, _) => format!("not allowed to publish to {topic}: {reason}"),

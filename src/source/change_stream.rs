@@ -10,10 +10,12 @@ use mongodb::bson::{Document, Timestamp, doc};
 use tokio::time::Sleep;
 
 use super::errors::Fault;
+use super::fragments::Fragments;
 use super::query::{Opened, Query};
 use super::reply::Reply;
+use super::too_large::Care;
 use super::{Cluster, Source, StartAt};
-use crate::config::{Capture, SourceConfig};
+use crate::config::{Capture, OnEventTooLarge, SourceConfig};
 use crate::error::{ConfigError, SourceError, SourceErrorKind};
 use crate::event::{Batch, Position};
 use crate::flow::{Backoff, BackoffPolicy};
@@ -26,6 +28,11 @@ pub struct ChangeStream {
     statistics: Arc<StreamStatistics>,
     /// After the last reply that was handed out; `None` before [`Source::open`].
     position: Option<Position>,
+    /// What has been read of an event that comes in fragments.
+    fragments: Fragments,
+    /// Whether an event that the server cannot return is passed over, and how far that is.
+    skips: bool,
+    care: Care,
     state: State,
 }
 
@@ -60,6 +67,9 @@ impl ChangeStream {
             backoff: backoff.start(),
             statistics,
             position: None,
+            fragments: Fragments::default(),
+            skips: source.on_event_too_large == OnEventTooLarge::Skip,
+            care: Care::None,
             state: State::Closed,
         })
     }
@@ -67,6 +77,10 @@ impl ChangeStream {
     /// Takes note of a failure: lets time pass, or gives up.
     fn failed(&mut self, fault: Fault) -> Result<(), SourceError> {
         self.state = State::Closed;
+        self.fragments.clear();
+        if fault.error.kind == SourceErrorKind::Oversize && self.looks_closer() {
+            return Ok(());
+        }
         if !fault.transient || self.backoff.is_exhausted() {
             return Err(fault.error);
         }
@@ -82,6 +96,19 @@ impl ChangeStream {
         Ok(())
     }
 
+    /// Reads more closely after an event that the server cannot return. False where that is not
+    /// wanted, or of no use.
+    fn looks_closer(&mut self) -> bool {
+        let more = self.care.more(self.query.batch_size).filter(|_| self.skips);
+        let Some(care) = more else { return false };
+        self.care = care;
+        if care == Care::Bare {
+            let Query { capture, .. } = self.query.as_ref();
+            tracing::warn!(%capture, "the server cannot return an event for its size; it is passed over");
+        }
+        true
+    }
+
     fn recovered(&mut self) {
         if self.backoff.attempts() > 0 {
             let Query { capture, .. } = self.query.as_ref();
@@ -92,8 +119,12 @@ impl ChangeStream {
     }
 
     /// Moves the position past `reply`.
-    fn hand_out(&mut self, reply: Reply) -> Batch {
+    fn hand_out(&mut self, mut reply: Reply) -> Result<Batch, SourceError> {
         self.statistics.replied(reply.operation_time);
+        reply.batch = self.fragments.join(reply.batch)?;
+        let care = self.care;
+        self.care = care.after(&reply.batch);
+        reply.batch.gap = care == Care::Bare && !reply.batch.is_empty();
         let position = reply.position();
         let moved = position.is_some() && position != self.position;
         self.position = position.or_else(|| self.position.take());
@@ -102,9 +133,11 @@ impl ChangeStream {
             0 if moved => self.state = State::Closed,
             // One that ends without having moved is not opened again and again at full speed.
             0 => self.wait(),
+            // From here on in whole replies again.
+            _ if care != Care::None && self.care == Care::None => self.state = State::Closed,
             _ => {}
         }
-        reply.batch
+        Ok(reply.batch)
     }
 
     fn wait(&mut self) {
@@ -112,8 +145,17 @@ impl ChangeStream {
         self.state = State::Waiting(Box::pin(tokio::time::sleep(delay)));
     }
 
+    /// What is asked of the server now.
+    fn query(&self) -> Arc<Query> {
+        match self.care {
+            Care::None => Arc::clone(&self.query),
+            Care::OneByOne(_) => Arc::new(self.query.one_by_one()),
+            Care::Bare => Arc::new(self.query.without_documents()),
+        }
+    }
+
     fn reopen(&self) -> BoxFuture<'static, Result<Opened, Fault>> {
-        let (query, position) = (Arc::clone(&self.query), self.position.clone());
+        let (query, position) = (self.query(), self.position.clone());
         Box::pin(async move { query.open(position.as_ref()).await })
     }
 }
@@ -125,7 +167,7 @@ impl Source for ChangeStream {
 
     async fn open(&mut self, start: StartAt) -> Result<Position, SourceError> {
         loop {
-            match self.query.open_at(&start).await {
+            match self.query().open_at(&start).await {
                 Ok((position, opened)) => {
                     self.position = Some(position.clone());
                     self.state = State::Reading(Box::new(opened));
@@ -153,12 +195,12 @@ impl Source for ChangeStream {
                 },
                 State::Reading(opened) => {
                     if let Some(first) = opened.first.take() {
-                        return Ok(self.hand_out(first));
+                        return self.hand_out(first);
                     }
                     match opened.next_reply(self.query.batch_size).await {
                         Ok(reply) => {
                             self.recovered();
-                            return Ok(self.hand_out(reply));
+                            return self.hand_out(reply);
                         }
                         Err(fault) => self.failed(fault)?,
                     }

@@ -5,12 +5,14 @@ mod change_stream;
 mod client;
 mod errors;
 mod filter;
+mod fragments;
 mod prefetch;
 mod probe;
 mod query;
 mod quoted;
 mod reply;
 mod start;
+mod too_large;
 
 pub use caught_up::CaughtUp;
 pub use change_stream::ChangeStream;

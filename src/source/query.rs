@@ -1,25 +1,31 @@
 //! The change stream as a request: opening it, and finding out why it does not open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use mongodb::Client;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
     AggregateOptions, ReadPreference as DriverReadPreference, SelectionCriteria,
 };
 use mongodb::raw_batch_cursor::RawBatchCursor;
+use tokio::sync::OnceCell;
 
 use super::errors::{Fault, PIPELINE_LOSES_TOKEN};
 use super::filter;
 use super::quoted;
 use super::reply::{self, Reply};
 use crate::config::{
-    Capture, FullDocument, FullDocumentBeforeChange, ReadPreference, SourceConfig,
+    Capture, FullDocument, FullDocumentBeforeChange, ReadPreference, SourceConfig, SplitLargeEvents,
 };
 use crate::error::{ConfigError, SourceError, SourceErrorKind};
 use crate::event::Position;
+
+/// The fields of an event that are small whatever the documents are.
+const NAMING_FIELDS: [&str; 6] =
+    ["_id", "operationType", "clusterTime", "wallTime", "ns", "documentKey"];
 
 /// What is asked of the server, except where to begin.
 #[derive(Clone)]
@@ -36,6 +42,11 @@ pub(super) struct Query {
     filter: Option<Document>,
     /// The user's stages.
     stages: Vec<Document>,
+    /// Only what names an event comes with it.
+    bare: bool,
+    split: SplitLargeEvents,
+    /// Whether the server can split an event; it is asked before the first opening.
+    splits: Arc<OnceCell<bool>>,
 }
 
 /// A cursor with the reply that opened it, until that is handed out.
@@ -80,12 +91,42 @@ impl Query {
             images: images(source),
             filter: filter::stage(source, excluded)?,
             stages: source.stages()?,
+            bare: false,
+            split: source.split_large_events,
+            splits: Arc::default(),
         })
+    }
+
+    /// The same, one event in each reply.
+    pub fn one_by_one(&self) -> Self {
+        Self { batch_size: 1, ..self.clone() }
+    }
+
+    /// The same, one event in each reply and without documents.
+    pub fn without_documents(&self) -> Self {
+        Self { bare: true, ..self.one_by_one() }
+    }
+
+    /// Asks the server whether it can split an event, unless that is known or not wanted.
+    async fn learn(&self) -> Result<(), Fault> {
+        if self.split == SplitLargeEvents::Never {
+            return Ok(());
+        }
+        let ask = async || {
+            let admin = self.client.database("admin");
+            let mut asked = admin.run_command(doc! { "buildInfo": 1 });
+            if let Some(servers) = self.servers.clone() {
+                asked = asked.selection_criteria(servers);
+            }
+            asked.await.map(|info| can_split(&info)).map_err(|error| Fault::of(&error))
+        };
+        self.splits.get_or_try_init(ask).await.map(|_| ())
     }
 
     /// Opens a cursor at `position`, or now, and reads the first reply. A position that cannot be
     /// used and a query that is wrong are told apart, whatever code the server gives.
     pub async fn open(&self, position: Option<&Position>) -> Result<Opened, Fault> {
+        self.learn().await?;
         let pipeline = self.pipeline(position);
         match self.aggregate(pipeline, self.batch_size).await {
             Ok(cursor) => Opened::new(cursor, self.batch_size).await,
@@ -190,7 +231,16 @@ impl Query {
         options.extend(self.images.clone());
         let change_stream = doc! { "$changeStream": options };
         let stages = self.filter.iter().chain(&self.stages).cloned();
-        std::iter::once(change_stream).chain(stages).collect()
+        let mut pipeline: Vec<Document> = std::iter::once(change_stream).chain(stages).collect();
+        if self.bare {
+            let named = NAMING_FIELDS.map(|field| (field.to_owned(), 1.into()));
+            pipeline.push(doc! { "$project": Document::from_iter(named) });
+        }
+        // It must be the last.
+        if self.splits.get() == Some(&true) {
+            pipeline.push(doc! { "$changeStreamSplitLargeEvent": {} });
+        }
+        pipeline
     }
 
     /// Which events there are, and from where on.
@@ -246,4 +296,35 @@ fn servers(preference: ReadPreference) -> SelectionCriteria {
         ReadPreference::SecondaryPreferred => DriverReadPreference::SecondaryPreferred { options },
         ReadPreference::Nearest => DriverReadPreference::Nearest { options },
     })
+}
+
+/// Whether a server of this `buildInfo` has `$changeStreamSplitLargeEvent`: from 6.0.9 and 7.0 on
+/// (MongoDB manual). What is between them are 6.1 to 6.3, which do not.
+fn can_split(info: &Document) -> bool {
+    let version: Vec<i32> = info
+        .get_array("versionArray")
+        .map(|parts| parts.iter().filter_map(Bson::as_i32).collect())
+        .unwrap_or_default();
+    match version.as_slice() {
+        [6, 0, patch, ..] => *patch >= 9,
+        [major, ..] => *major >= 7,
+        [] => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_split_are_told_by_their_version() {
+        let can = |version: &[i32]| can_split(&doc! { "versionArray": version });
+        for old in [&[5, 0, 31, 0][..], &[6, 0, 8, 0], &[6, 1, 0, 0], &[6, 3, 2, 0]] {
+            assert!(!can(old), "{old:?}");
+        }
+        for new in [&[6, 0, 9, 0][..], &[6, 0, 20, 0], &[7, 0, 0, -50], &[8, 1, 2, 0]] {
+            assert!(can(new), "{new:?}");
+        }
+        assert!(!can_split(&doc! {}));
+    }
 }

@@ -1,10 +1,14 @@
+#![expect(clippy::needless_pass_by_value, reason = "a literal is handed over")]
+
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, Timestamp, doc, oid::ObjectId};
 use prost::Message as _;
+use serde_json::json;
 
 use super::*;
-use crate::config::{Attribute, Ordering};
-use crate::event::Lane;
+use crate::config::{Environment, Ordering, from_value};
+use crate::error::RecordErrorKind;
+use crate::event::{Destination, Lane};
 
 const TOKEN: &str = "8265F1C2A0000000012B022C0100296E5A1004";
 
@@ -23,10 +27,34 @@ fn raw(document: &Document) -> RawDocumentBuf {
     RawDocumentBuf::try_from(document).unwrap()
 }
 
+/// A configuration with the source `main.orders`, its `pubsub` as given.
+fn config(mut pubsub: serde_json::Value) -> Config {
+    pubsub["topics"] = json!({"default": {"name": "shop-changes"}});
+    let tree = json!({
+        "mongodb": {"connections": {"main": {
+            "uri": "mongodb://localhost",
+            "sources": {"orders": {"database": "shop", "collection": "orders"}},
+        }}},
+        "gcp": {"project_id": "p"},
+        "pubsub": pubsub,
+        "checkpoint": {"store": "memory"},
+    });
+    from_value(tree, &Environment::new()).unwrap().config
+}
+
+fn compiled(config: &Config) -> Transform {
+    Transform::compile(config, &config.streams().unwrap()[0]).unwrap()
+}
+
 fn transform(ordering: Ordering) -> Transform {
-    let pubsub = serde_json::json!({"topics": {"default": {"name": "t"}}});
-    let pubsub = PubSubConfig { ordering, ..serde_json::from_value(pubsub).unwrap() };
-    Transform::compile(&StreamId::new("main", "orders"), &pubsub).unwrap()
+    compiled(&config(json!({"ordering": ordering})))
+}
+
+/// The one message for an event.
+fn message(transform: &Transform, sequence: u64, event: &[u8]) -> Result<Message, RecordError> {
+    let messages = transform.apply(sequence, event, &Context { now_ms: 0, redriven: false })?;
+    let [message] = <[Message; 1]>::try_from(messages).unwrap();
+    Ok(message)
 }
 
 fn decoded(message: &Message) -> PubsubMessage {
@@ -34,13 +62,15 @@ fn decoded(message: &Message) -> PubsubMessage {
 }
 
 fn lane_of(transform: &Transform, document: &Document) -> Lane {
-    transform.apply(1, raw(document).as_bytes()).unwrap().lane
+    message(transform, 1, raw(document).as_bytes()).unwrap().lane
 }
 
 #[test]
 fn a_message_is_what_prost_would_read() {
-    let message = transform(Ordering::Lanes).apply(9, raw(&event("insert", 1)).as_bytes()).unwrap();
+    let message =
+        message(&transform(Ordering::Lanes), 9, raw(&event("insert", 1)).as_bytes()).unwrap();
     assert_eq!(message.sequence, 9);
+    assert_eq!(message.to, Destination::Topic("projects/p/topics/shop-changes".into()));
     let read = decoded(&message);
     let json: serde_json::Value = serde_json::from_slice(&read.data).unwrap();
     assert_eq!(json["fullDocument"], serde_json::json!({"a": 1}));
@@ -52,6 +82,7 @@ fn a_message_is_what_prost_would_read() {
         ("cluster_time", "1700000000.7"),
         ("connection_id", "main"),
         ("source_name", "orders"),
+        ("full_document", "image"),
         ("content_type", "application/json"),
     ];
     assert_eq!(read.attributes.len(), expected.len());
@@ -64,7 +95,8 @@ fn a_message_is_what_prost_would_read() {
 
 #[test]
 fn event_id_is_pinned() {
-    let message = transform(Ordering::None).apply(1, raw(&event("insert", 1)).as_bytes()).unwrap();
+    let message =
+        message(&transform(Ordering::None), 1, raw(&event("insert", 1)).as_bytes()).unwrap();
     let id = decoded(&message).attributes["event_id"].clone();
     assert_eq!(id, blake3::hash(TOKEN.as_bytes()).to_hex()[..32]);
     assert_eq!(id, "2ddccb753ab858be0a0a6cdef84a8b9e");
@@ -101,10 +133,10 @@ fn the_lane_follows_namespace_and_id_only() {
 #[test]
 fn ordering_document_makes_a_key_of_the_hash_and_none_makes_no_key() {
     let insert = raw(&event("insert", 5));
-    let document = transform(Ordering::Document).apply(1, insert.as_bytes()).unwrap();
+    let document = message(&transform(Ordering::Document), 1, insert.as_bytes()).unwrap();
     let Lane::Key(hash) = document.lane else { panic!("{:?}", document.lane) };
     assert_eq!(decoded(&document).ordering_key, format!("main.orders/{hash:016x}"));
-    let none = transform(Ordering::None).apply(1, insert.as_bytes()).unwrap();
+    let none = message(&transform(Ordering::None), 1, insert.as_bytes()).unwrap();
     assert_eq!((none.lane, decoded(&none).ordering_key.as_str()), (Lane::Unordered, ""));
 }
 
@@ -112,7 +144,7 @@ fn ordering_document_makes_a_key_of_the_hash_and_none_makes_no_key() {
 fn an_event_without_a_document_is_a_barrier() {
     let mut drop = event("drop", 0);
     drop.remove("documentKey");
-    let message = transform(Ordering::Lanes).apply(1, raw(&drop).as_bytes()).unwrap();
+    let message = message(&transform(Ordering::Lanes), 1, raw(&drop).as_bytes()).unwrap();
     assert_eq!(message.lane, Lane::Barrier);
     assert_eq!(decoded(&message).ordering_key, "main.orders/barrier");
 }
@@ -121,19 +153,16 @@ fn an_event_without_a_document_is_a_barrier() {
 fn a_removed_document_key_is_refused_unless_no_order_is_asked_for() {
     let mut insert = event("insert", 5);
     insert.remove("documentKey");
-    let refused = transform(Ordering::Lanes).apply(1, raw(&insert).as_bytes()).unwrap_err();
+    let refused = message(&transform(Ordering::Lanes), 1, raw(&insert).as_bytes()).unwrap_err();
     assert_eq!(refused.kind, RecordErrorKind::Format);
     assert!(refused.message.contains("documentKey"), "{refused}");
-    assert!(transform(Ordering::None).apply(1, raw(&insert).as_bytes()).is_ok());
+    assert!(message(&transform(Ordering::None), 1, raw(&insert).as_bytes()).is_ok());
 }
 
 #[test]
 fn only_the_configured_attributes_are_sent() {
-    let pubsub = serde_json::json!({"topics": {"default": {"name": "t"}}});
-    let mut pubsub: PubSubConfig = serde_json::from_value(pubsub).unwrap();
-    pubsub.attributes = vec![Attribute::Operation];
-    let transform = Transform::compile(&StreamId::new("main", "orders"), &pubsub).unwrap();
-    let message = transform.apply(1, raw(&event("insert", 1)).as_bytes()).unwrap();
+    let transform = compiled(&config(json!({"attributes": ["operation"]})));
+    let message = message(&transform, 1, raw(&event("insert", 1)).as_bytes()).unwrap();
     let attributes = decoded(&message).attributes;
     assert_eq!(attributes.into_iter().collect::<Vec<_>>(), [("operation".into(), "insert".into())]);
 }
@@ -143,24 +172,20 @@ fn attribute_limits_are_counted_in_bytes() {
     // 400 characters of three bytes: within the limit as characters, above it as bytes.
     let mut insert = event("insert", 1);
     insert.insert("ns", doc! {"db": "shop", "coll": "€".repeat(400)});
-    let refused = transform(Ordering::Lanes).apply(1, raw(&insert).as_bytes()).unwrap_err();
+    let refused = message(&transform(Ordering::Lanes), 1, raw(&insert).as_bytes()).unwrap_err();
     assert!(refused.message.contains("namespace"), "{refused}");
-    let name = "x".repeat(1025);
-    let pubsub = serde_json::json!({"topics": {"default": {"name": "t"}}});
-    let pubsub: PubSubConfig = serde_json::from_value(pubsub).unwrap();
-    assert!(Transform::compile(&StreamId::new(&name, "orders"), &pubsub).is_err());
 }
 
 #[test]
 fn what_is_not_a_change_event_is_an_error_without_values() {
     let transform = transform(Ordering::Lanes);
     let no_token = raw(&doc! {"secret": "value"});
-    let refused = transform.apply(1, no_token.as_bytes()).unwrap_err();
+    let refused = message(&transform, 1, no_token.as_bytes()).unwrap_err();
     assert_eq!(refused.kind, RecordErrorKind::Decode);
     assert!(!refused.to_string().contains("value"), "{refused}");
     let whole = raw(&event("insert", 1));
     for end in 0..whole.as_bytes().len() {
-        assert!(transform.apply(1, &whole.as_bytes()[..end]).is_err());
+        assert!(message(&transform, 1, &whole.as_bytes()[..end]).is_err());
     }
 }
 
@@ -178,7 +203,7 @@ fn a_batch_stops_before_the_event_that_is_refused() {
         ranges.push(at..at + event.len());
     }
     let batch = Batch::new(reply.into_bytes().into(), ranges, None, false);
-    let (messages, refused) = transform.apply_batch(10, &batch);
-    assert_eq!(messages.iter().map(|message| message.sequence).collect::<Vec<_>>(), [10]);
-    assert!(refused.is_some());
+    let done = transform.apply_batch(10, &batch, &Context { now_ms: 0, redriven: false });
+    assert_eq!(done.messages.iter().map(|message| message.sequence).collect::<Vec<_>>(), [10]);
+    assert!(done.refused.is_some());
 }

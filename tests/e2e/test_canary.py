@@ -105,7 +105,8 @@ class Cage:
     def search(self, output: bytes) -> None:
         """Assert that neither an output nor a file holds a secret."""
         assert not self.canaries.sung(output), output.decode(errors="replace")[-4000:]
-        ours = {self.line.config, self.line.folder / ".env", self.line.folder / "key.json"}
+        names = (".env", "key.json", "dead.jsonl")
+        ours = {self.line.config, *(self.line.folder / name for name in names)}
         for path in self.line.folder.rglob("*"):
             if path.is_file() and path not in ours:
                 sung = self.canaries.sung(path.read_bytes())
@@ -339,12 +340,19 @@ def test_google_credentials_that_are_wrong(cage: Cage) -> None:
 )
 @pytest.mark.parametrize("fault", ["none", "password", "uri", "key"])
 def test_every_other_command(cage: Cage, name: str, fault: str) -> None:
+    dead_letter = {"file": {"path": str(cage.line.folder / "dead.jsonl")}}
+    cage.configure(dead_letter=dead_letter)
     cage.line.prepare()
     cage.look_up_token()
+    if name.startswith("dead-letter"):
+        cage.line.pubsub.fault("status", code="INVALID_ARGUMENT", times=-1)
+        cage.write()
+        assert cage.line.catch_up().wait() == 0
     if fault == "password":
-        cage.configure(uri=cage.uri.replace(ENCODED, f"{ENCODED}x"))
+        cage.configure(uri=cage.uri.replace(ENCODED, f"{ENCODED}x"), dead_letter=dead_letter)
     elif fault == "uri":
-        cage.configure(uri=f"mongodb://{USER}:{ENCODED}@127.0.0.1:port/")
+        uri = f"mongodb://{USER}:{ENCODED}@127.0.0.1:port/"
+        cage.configure(uri=uri, dead_letter=dead_letter)
     elif fault == "key":
         cage.line.config.write_text(f"mongodb: {{connections: {{main: {{url: '{cage.uri}'}}}}}}")
     required = {"--stream": STREAM, "--to": "latest", "--yes": None}

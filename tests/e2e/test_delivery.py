@@ -81,9 +81,11 @@ def test_a_message_is_the_event_and_says_what_it_is(line: Line) -> None:
         "namespace": f"{line.database}.orders",
         "connection_id": "main",
         "source_name": "orders",
+        "full_document": "image",
         "content_type": "application/json",
     }
     assert deleted.attributes["operation"] == "delete"
+    assert deleted.attributes["full_document"] == "deleted"
     assert inserted.ordering_key == deleted.ordering_key
     assert re.fullmatch(r"main\.orders/\d+", inserted.ordering_key)
 

@@ -167,7 +167,7 @@ class _Writing:
         try:
             while not self._over.wait(0.005):
                 for orders in self._orders.values():
-                    orders.write(5)
+                    orders.write_through_elections(5)
         except PyMongoError as error:
             self._failed.append(error)
 

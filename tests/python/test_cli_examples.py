@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import commands, examples
+from tests.support.dead_letters import DeadLetters
 from tests.support.runner import PROGRAM
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -113,6 +114,16 @@ def answer(scene: Scene, text: str) -> None:
     assert output.strip()
     if piped:
         json.loads(output)
+
+
+@example("dead-letter list", "dead-letter redrive")
+def deliver_after_all(scene: Scene, text: str) -> None:
+    DeadLetters(scene.line).configure(file=True)
+    scene.line.prepare()
+    scene.line.pubsub.fault("status", code="INVALID_ARGUMENT")
+    scene.line.orders().write(1)
+    assert scene.line.catch_up().wait() == 0
+    assert "main.orders" in scene.run(text)
 
 
 @example("emulator")

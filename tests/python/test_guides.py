@@ -122,6 +122,7 @@ def message_bytes(size: int, *, full_document: bool = True) -> tuple[int, int, i
         "cluster_time": "1763848800.1",
         "connection_id": "main",
         "source_name": "orders",
+        "full_document": "lookup",
         "content_type": "application/json",
     }
     counted = sum(len(key) + len(value) for key, value in attributes.items())
@@ -131,11 +132,11 @@ def message_bytes(size: int, *, full_document: bool = True) -> tuple[int, int, i
 def test_what_a_change_weighs() -> None:
     data, attributes, rest = message_bytes(1000)
     assert data + attributes + rest == pytest.approx(1750, rel=0.1)
-    assert attributes == pytest.approx(160, rel=0.1)
+    assert attributes == pytest.approx(180, rel=0.1)
     assert sum(message_bytes(1000, full_document=False)) < (data + attributes + rest) / 2
     assert sum(message_bytes(100, full_document=False)) == pytest.approx(650, rel=0.15)
     saved = attributes - len("event_id") - 32
-    assert saved / (data + attributes + rest) == pytest.approx(0.07, abs=0.01)
+    assert saved / (data + attributes + rest) == pytest.approx(0.08, abs=0.01)
 
 
 def test_the_table_of_prices_is_computed_right() -> None:
@@ -172,3 +173,24 @@ def test_what_was_not_run_is_marked() -> None:
     steps = re.findall(r"^## \d\. (.*)$", START, re.MULTILINE)
     assert len(steps) == 7
     assert [step for step in steps if "[not run" not in step] == ["The first event"]
+
+
+@pytest.mark.parametrize("page", ["protection.md", "enrichment.md", "envelopes.md"])
+def test_the_configuration_of_a_transform_loads(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", "mongodb://127.0.0.1:9/")
+    monkeypatch.setenv("GCP_PROJECT_ID", "some-project")
+    monkeypatch.setenv("PROTECTION_KEY", "only-for-this-guide")
+    (text,) = blocks((GUIDES / page).read_text(), "yaml")
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    assert not Runner(str(config)).warnings
+
+
+def test_the_hash_in_the_guide_is_what_its_recipe_gives() -> None:
+    text = (GUIDES / "protection.md").read_text()
+    (recipe,) = blocks(text, "python")
+    names: dict[str, Any] = {"key": b"only-for-this-guide"}
+    exec(recipe.replace("\nhmac.new", "\nfound = hmac.new"), names)  # noqa: S102
+    assert text.count(f'"{names["found"]}"') == 2

@@ -5,6 +5,8 @@ use mongo_gcp_stream::error::ConfigError;
 
 #[path = "config/captures.rs"]
 mod captures;
+#[path = "config/dead_letters.rs"]
+mod dead_letters;
 #[path = "config/effective.rs"]
 mod effective;
 #[path = "config/generated.rs"]
@@ -19,10 +21,14 @@ mod original;
 mod overrides;
 #[path = "config/reference.rs"]
 mod reference;
+#[path = "config/routing.rs"]
+mod routing;
 #[path = "config/subscriptions.rs"]
 mod subscriptions;
 #[path = "config/unreadable.rs"]
 mod unreadable;
+#[path = "config/validation.rs"]
+mod validation;
 
 /// The smallest file that `run` takes.
 const MINIMAL: &str = include_str!("../../config/minimal.yaml");

@@ -1,5 +1,7 @@
 //! The sink against a Pub/Sub whose every answer the test gives.
 
+#[path = "sink/dead_letters.rs"]
+mod dead_letters;
 #[path = "sink/scripted.rs"]
 mod scripted;
 #[path = "sink/trouble.rs"]

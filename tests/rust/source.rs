@@ -3,6 +3,7 @@
 mod source_access;
 mod source_capture;
 mod source_faults;
+mod source_oversize;
 mod source_positions;
 mod source_start;
 mod support;

@@ -6,11 +6,15 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from pymongo import InsertOne, UpdateOne, WriteConcern
+from pymongo.errors import BulkWriteError, ConnectionFailure
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
 
 _BATCH = 1000
+
+# Each waits for a primary, for up to half a minute.
+_MOST_ATTEMPTS = 20
 
 
 class Orders:
@@ -36,6 +40,26 @@ class Orders:
         for start in range(0, changes, _BATCH):
             count = min(_BATCH, changes - start)
             self._collection.bulk_write([self._change(documents) for _ in range(count)])
+
+    def write_through_elections(self, changes: int) -> None:
+        """The same while members come and go: pymongo itself makes a failed write again only once.
+
+        One by one, so that it is known which change is to be made again: making it twice changes
+        nothing.
+        """
+        for _ in range(changes):
+            change = self._change(40)
+            for _ in range(_MOST_ATTEMPTS):
+                try:
+                    self._collection.bulk_write([change])
+                except ConnectionFailure:
+                    continue
+                except BulkWriteError:
+                    # It was inserted although the answer was lost.
+                    assert isinstance(change, InsertOne)
+                break
+            else:
+                raise AssertionError("no primary took the write")
 
     def insert(self, count: int) -> None:
         """Insert this many new documents."""

@@ -15,6 +15,12 @@ from mongo_gcp_stream._core._admin import (
     setup,
     validate,
 )
+from mongo_gcp_stream._core._dead_letter import (
+    DeadLetter,
+    Redriven,
+    dead_letter_list,
+    dead_letter_redrive,
+)
 from mongo_gcp_stream._core._emulator import Emulator, EmulatorStatistics
 from mongo_gcp_stream._core._positions import (
     StoredPosition,
@@ -23,13 +29,16 @@ from mongo_gcp_stream._core._positions import (
     position_show,
 )
 from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
+from mongo_gcp_stream._core._transform import transform_event
 
 __all__ = [
+    "DeadLetter",
     "EffectiveValue",
     "Emulator",
     "EmulatorStatistics",
     "Failure",
     "Finding",
+    "Redriven",
     "RunReport",
     "Runner",
     "Step",
@@ -38,12 +47,15 @@ __all__ = [
     "Validation",
     "__version__",
     "check",
+    "dead_letter_list",
+    "dead_letter_redrive",
     "log_format",
     "position_clear",
     "position_set",
     "position_show",
     "setup",
     "to_extended_json",
+    "transform_event",
     "validate",
 ]
 

@@ -82,6 +82,12 @@ class StreamStatistics:
     def processed_changes(self) -> int:
         """Changes that Pub/Sub has acknowledged."""
     @property
+    def invalid(self) -> int:
+        """Events whose document breaks a rule of `schemas`, whatever became of them."""
+    @property
+    def dead_lettered(self) -> int:
+        """Dead letters that are safe; their changes count as processed."""
+    @property
     def read(self) -> int:
         """Changes read; those that a restart reads again count again."""
     @property

@@ -10,6 +10,7 @@ import click
 from mongo_gcp_stream import __version__
 from mongo_gcp_stream.cli.check import check
 from mongo_gcp_stream.cli.completions import completions
+from mongo_gcp_stream.cli.dead_letter import dead_letter
 from mongo_gcp_stream.cli.emulator import emulator
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
 from mongo_gcp_stream.cli.position import position
@@ -89,6 +90,7 @@ def demo(events: int, rate: float) -> ExitCode:
 
 
 cli.add_command(position)
+cli.add_command(dead_letter)
 cli.add_command(run)
 cli.add_command(validate)
 cli.add_command(check)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 import click
 
 from mongo_gcp_stream.cli.exit_codes import ExitCode
 from mongo_gcp_stream.errors import MongoGcpStreamError
-from mongo_gcp_stream.testing import Emulator
+
+if TYPE_CHECKING:
+    from mongo_gcp_stream.testing import Emulator
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -89,6 +92,9 @@ def _attach(subscription: str, topics: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _start(port: int, max_bytes: int) -> Emulator:
+    # What it brings with it is needed by this command alone.
+    from mongo_gcp_stream.testing import Emulator
+
     try:
         return Emulator(port, max_bytes=max_bytes)
     except OSError as error:

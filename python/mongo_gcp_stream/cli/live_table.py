@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -13,12 +12,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mongo_gcp_stream.cli.terminal import LinesAbove
+from mongo_gcp_stream.cli.terminal import LinesAbove, log_shares_the_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["INTERVAL_SECONDS", "LiveTable", "StreamRow", "fits", "render"]
+__all__ = ["INTERVAL_SECONDS", "LiveTable", "StreamRow", "render"]
 
 #: How often it is drawn anew.
 INTERVAL_SECONDS = 0.5
@@ -67,13 +66,6 @@ class StreamRow(Protocol):
     @property
     def last_error_time(self) -> float | None:
         """When, in seconds since the epoch."""
-
-
-def fits(log_format: str) -> bool:
-    """Whether this process has a terminal for the table, and nobody who reads it as JSON."""
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        return False
-    return log_format == "text" or not _log_shares_the_terminal()
 
 
 def render(
@@ -152,7 +144,7 @@ class LiveTable:
             stack.enter_context(self._live)
             # A second signal ends the process at once: the terminal is to be as it was before.
             self._console.show_cursor()
-            if _log_shares_the_terminal():
+            if log_shares_the_terminal():
                 stack.enter_context(LinesAbove(self._print))
             yield self
 
@@ -182,11 +174,6 @@ class LiveTable:
         if not self._gone:
             with contextlib.suppress(OSError):
                 self._console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
-
-
-def _log_shares_the_terminal() -> bool:
-    """Whether standard error is the terminal that standard output is."""
-    return os.isatty(2) and os.path.samestat(os.fstat(1), os.fstat(2))
 
 
 def _urgency(named: tuple[str, StreamRow]) -> tuple[int, float, int, str]:

@@ -12,8 +12,8 @@ import click
 from mongo_gcp_stream import Runner
 from mongo_gcp_stream.cli.duration import Duration
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
-from mongo_gcp_stream.cli.live_table import INTERVAL_SECONDS, LiveTable, fits
 from mongo_gcp_stream.cli.show import show_failure, show_warning
+from mongo_gcp_stream.cli.terminal import fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,6 +120,9 @@ def run_with_table(
     streams: Callable[[], Mapping[str, StreamRow]],
 ) -> RunReport:
     """Run in a thread, and show the table from this one, which signals interrupt."""
+    # Not needed, and not loaded, where there is no terminal.
+    from mongo_gcp_stream.cli.live_table import INTERVAL_SECONDS, LiveTable
+
     live = LiveTable(streams)
 
     def drain(*_: object) -> None:

@@ -1,8 +1,9 @@
-"""Standard error and a live table on one terminal: lines go above the table."""
+"""The terminal: whether there is one for a table, and standard error above that table."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,18 @@ _PATIENCE_SECONDS = 10.0
 
 #: What a pipe holds on Linux: all that has come while the table was drawn is taken at once.
 _PIPE_BYTES = 65536
+
+
+def fits(log_format: str) -> bool:
+    """Whether this process has a terminal for the table, and nobody who reads it as JSON."""
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return log_format == "text" or not log_shares_the_terminal()
+
+
+def log_shares_the_terminal() -> bool:
+    """Whether standard error is the terminal that standard output is."""
+    return os.isatty(2) and os.path.samestat(os.fstat(1), os.fstat(2))
 
 
 class LinesAbove:

@@ -4,7 +4,7 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::Subscription;
 use tonic::Code;
 
 use crate::admin::control::{Control, Refusal};
-use crate::admin::finding::{Group, Severity};
+use crate::admin::finding::{Finding, Group, Severity};
 use crate::admin::gcloud;
 use crate::config::{Ordering, RunSections, SubscriptionConfig, TopicConfig};
 
@@ -48,6 +48,16 @@ pub(super) async fn check(
     }
     check_permission(control, project, topic, &full, group).await;
     check_subscriptions(sections, control, topic, &full, group).await;
+}
+
+/// What can be said of topics that each event names.
+pub(super) fn told(template: &str) -> Vec<Finding> {
+    let mut group = Group::new(format!("topic {template}"));
+    let what = "each event names its topic: whether they exist could not be checked";
+    let fix = "Create them before their first event: one that is missing holds its stream up.";
+    group.add(Severity::Note, "topic", what, fix);
+    group.skipped(&ALL[1..], "the topics are not known");
+    group.into_findings()
 }
 
 fn reach(code: Code) -> &'static str {

@@ -1,12 +1,14 @@
 //! Making sure of one subscription: create it, or compare and change what may be changed.
 
-use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{DeadLetterPolicy, Subscription};
+use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
+    BigQueryConfig as Delivery, DeadLetterPolicy, Subscription,
+};
 use tonic::Code;
 
-use super::{Action, Step, Wanted};
+use super::{Action, Step, Wanted, bigquery};
 use crate::admin::control::{Control, Refusal};
 use crate::admin::gcloud;
-use crate::config::{Seconds, SubscriptionConfig};
+use crate::config::{BigQueryConfig, Seconds, SubscriptionConfig};
 
 /// Without it messages stay in the subscription however often they fail.
 pub(super) const DEAD_LETTERS_NEED: &str =
@@ -18,14 +20,18 @@ impl Wanted<'_> {
         control: &Control,
         project: &str,
     ) -> Result<Vec<Step>, Refusal> {
-        let Self::Subscription { topic, name, settings } = self else { return Ok(Vec::new()) };
-        let wanted = desired(project, topic, name, settings);
+        let Self::Subscription { topic, name, settings, table } = self else {
+            return Ok(Vec::new());
+        };
+        let mut wanted = desired(project, topic, name, settings);
+        wanted.bigquery_config = table.map(|table| delivery(table, project));
         if let Some(existing) = control.subscription(&wanted.name).await? {
             return self.compare(control, project, existing, &wanted).await;
         }
         match control.create_subscription(wanted.clone()).await {
             Ok(()) => {
-                let command = gcloud::create_subscription(project, topic, name, settings);
+                let command = gcloud::create_subscription(project, topic, name, settings)
+                    + &self.bigquery_flags(project);
                 let mut steps = vec![self.step(Action::Created, "", command)];
                 steps.extend(self.grant(project));
                 Ok(steps)
@@ -46,9 +52,10 @@ impl Wanted<'_> {
         existing: Subscription,
         wanted: &Subscription,
     ) -> Result<Vec<Step>, Refusal> {
-        let Self::Subscription { topic, name, settings } = self else { return Ok(Vec::new()) };
+        let Self::Subscription { topic, name, settings, .. } = self else { return Ok(Vec::new()) };
         if let Some(what) = fixed_difference(&existing, wanted) {
-            let command = gcloud::recreate_subscription(project, topic, name, settings);
+            let command = gcloud::recreate_subscription(project, topic, name, settings)
+                + &self.bigquery_flags(project);
             return Ok(vec![self.step(Action::Conflict, &what, command)]);
         }
         let fields = differences(&existing, wanted, settings);
@@ -57,7 +64,8 @@ impl Wanted<'_> {
         }
         let dead_letters = fields.contains(&"dead_letter_policy");
         control.update_subscription(changed(existing, wanted), &fields).await?;
-        let command = gcloud::update_subscription(project, name, settings);
+        let command =
+            gcloud::update_subscription(project, name, settings) + &self.bigquery_flags(project);
         let mut steps = vec![self.step(Action::Updated, &fields.join(", "), command)];
         steps.extend(self.grant(project).filter(|_| dead_letters));
         Ok(steps)
@@ -68,6 +76,16 @@ impl Wanted<'_> {
         let topic = settings.dead_letter_topic.as_ref()?;
         let command = gcloud::grant_dead_letters(project, name, topic);
         Some(self.step(Action::Note, DEAD_LETTERS_NEED, command))
+    }
+}
+
+/// How Pub/Sub writes the rows: fields to the columns of their names, no metadata beside them.
+fn delivery(table: &BigQueryConfig, project: &str) -> Delivery {
+    Delivery {
+        table: bigquery::name(table, project, '.'),
+        use_table_schema: true,
+        drop_unknown_fields: table.drop_unknown_fields,
+        ..Delivery::default()
     }
 }
 
@@ -97,6 +115,9 @@ fn fixed_difference(existing: &Subscription, wanted: &Subscription) -> Option<St
     if existing.topic != wanted.topic {
         return Some(format!("belongs to {}, which cannot be changed", existing.topic));
     }
+    if existing.bigquery_config.is_some() && wanted.bigquery_config.is_none() {
+        return Some("writes to BigQuery, and `bigquery` is not set".to_owned());
+    }
     if existing.enable_message_ordering != wanted.enable_message_ordering {
         let is = if existing.enable_message_ordering { "on" } else { "off" };
         return Some(format!(
@@ -116,6 +137,12 @@ fn differences(
     let dead_letters = |subscription: &Subscription| {
         subscription.dead_letter_policy.as_ref().map(|policy| policy.dead_letter_topic.clone())
     };
+    let rows = |subscription: &Subscription| {
+        let delivery = subscription.bigquery_config.as_ref()?;
+        let Delivery { table, use_table_schema, drop_unknown_fields, .. } = delivery;
+        // The service may give the name with a colon.
+        Some((table.replace(':', "."), *use_table_schema, *drop_unknown_fields))
+    };
     let differs = [
         (
             "ack_deadline_seconds",
@@ -131,6 +158,7 @@ fn differences(
             "dead_letter_policy",
             settings.dead_letter_topic.is_some() && dead_letters(existing) != dead_letters(wanted),
         ),
+        ("bigquery_config", wanted.bigquery_config.is_some() && rows(existing) != rows(wanted)),
     ];
     differs.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect()
 }
@@ -140,6 +168,9 @@ fn changed(existing: Subscription, wanted: &Subscription) -> Subscription {
     let mut changed = existing;
     changed.ack_deadline_seconds = wanted.ack_deadline_seconds;
     changed.message_retention_duration = wanted.message_retention_duration;
+    if wanted.bigquery_config.is_some() {
+        changed.bigquery_config.clone_from(&wanted.bigquery_config);
+    }
     if let Some(policy) = &wanted.dead_letter_policy {
         // The number of attempts is not ours.
         let kept = changed.dead_letter_policy.get_or_insert_default();
@@ -158,6 +189,7 @@ mod tests {
             ack_deadline: Some(Seconds::from_secs(60)),
             dead_letter_topic: Some("dead".into()),
             retention: Some(Seconds::from_secs(3600)),
+            bigquery: false,
         }
     }
 

@@ -186,7 +186,7 @@ async fn the_emulator_is_named_with_or_without_a_scheme() {
     for host in ["127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9/"] {
         let bucket = Bucket::open("some-bucket", Some(host)).unwrap();
         let error = bucket.get("x").await.unwrap_err();
-        assert_eq!(error.kind, Unreachable, "{host}");
+        assert!(error.passing, "{host}: {}", error.message);
     }
     for host in ["ftp://127.0.0.1:9", "http://"] {
         assert!(Bucket::open("some-bucket", Some(host)).is_err(), "{host}");

@@ -8,16 +8,14 @@ const MAX_COEFFICIENT: u128 = 10u128.pow(34) - 1;
 
 const SIGN: u128 = 1 << 127;
 
-/// Writes `{"$numberDecimal":"…"},`.
+/// Writes the text alone.
 pub(super) fn write_decimal(bits: u128, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"$numberDecimal":""#);
     match bits >> 122 & 0x1f {
         0x1f => out.extend_from_slice(b"NaN"),
         0x1e if bits & SIGN != 0 => out.extend_from_slice(b"-Infinity"),
         0x1e => out.extend_from_slice(b"Infinity"),
         _ => write_finite(bits, out),
     }
-    out.extend_from_slice(br#""},"#);
 }
 
 fn write_finite(bits: u128, out: &mut Vec<u8>) {

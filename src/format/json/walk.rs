@@ -1,9 +1,10 @@
 //! The walk over the elements of a document, in one pass.
 
+use std::marker::PhantomData;
+
 use super::MAX_DEPTH;
-use super::decimal128::write_decimal;
 use super::error::{DecodeError, DecodeErrorKind};
-use super::scalar;
+use super::notation::{Notation, Wrapper};
 use super::text::{open_quoted, write_escaped};
 
 /// Boxed so that the way without an error stays in registers.
@@ -20,14 +21,15 @@ const EMPTY_DOCUMENT: usize = LENGTH + 1;
 ///
 /// Positions count from the start of `bson`. A `body` is `bson` up to the end of the elements of
 /// the document in hand, so that its length bounds every read.
-pub(super) struct Walk<'a, const CANONICAL: bool> {
+pub(super) struct Walk<'a, N> {
     bson: &'a [u8],
     out: &'a mut Vec<u8>,
+    notation: PhantomData<N>,
 }
 
-impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
+impl<'a, N: Notation> Walk<'a, N> {
     pub(super) fn new(bson: &'a [u8], out: &'a mut Vec<u8>) -> Self {
-        Self { bson, out }
+        Self { bson, out, notation: PhantomData }
     }
 
     /// The whole of `bson`.
@@ -38,6 +40,14 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
         }
         self.out.pop();
         Ok(())
+    }
+
+    /// `bson` as one value of type `kind`, with a comma after it.
+    pub(super) fn single(&mut self, kind: u8) -> Step<()> {
+        if self.value(kind, self.bson, 0, MAX_DEPTH)? == self.bson.len() {
+            return Ok(());
+        }
+        Err(DecodeError::new(DecodeErrorKind::ValueLength))
     }
 
     /// A document or array at `at`, with `depth` levels left; returns the position after it.
@@ -86,36 +96,36 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
     fn value(&mut self, kind: u8, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
         match kind {
             0x01 => {
-                scalar::write_double::<CANONICAL>(f64::from_le_bytes(read(body, at)?), self.out);
+                N::double(f64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
             0x02 => self.string(body, at),
             0x03 => self.nested::<false>(body, at, depth),
             0x04 => self.nested::<true>(body, at, depth),
             0x07 => {
-                scalar::write_object_id(read(body, at)?, self.out);
+                N::object_id(read(body, at)?, self.out);
                 Ok(at + 12)
             }
             0x08 => self.boolean(body, at),
             0x09 => {
-                scalar::write_date::<CANONICAL>(i64::from_le_bytes(read(body, at)?), self.out);
+                N::date(i64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
             0x0a => self.constant(b"null,", at),
             0x10 => {
-                scalar::write_int32::<CANONICAL>(i32::from_le_bytes(read(body, at)?), self.out);
+                N::int32(i32::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 4)
             }
             0x11 => {
-                scalar::write_timestamp(u64::from_le_bytes(read(body, at)?), self.out);
+                N::timestamp(u64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
             0x12 => {
-                scalar::write_int64::<CANONICAL>(i64::from_le_bytes(read(body, at)?), self.out);
+                N::int64(i64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
             0x13 => {
-                write_decimal(u128::from_le_bytes(read(body, at)?), self.out);
+                N::decimal(u128::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 16)
             }
             _ => self.rare_value(kind, body, at, depth),
@@ -125,14 +135,14 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
     fn rare_value(&mut self, kind: u8, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
         match kind {
             0x05 => self.binary(body, at),
-            0x06 => self.constant(br#"{"$undefined":true},"#, at),
+            0x06 => self.constant(N::UNDEFINED, at),
             0x0b => self.regular_expression(body, at),
             0x0c => self.db_pointer(body, at),
-            0x0d => self.wrapped_string(br#"{"$code":"#, body, at),
-            0x0e => self.wrapped_string(br#"{"$symbol":"#, body, at),
+            0x0d => self.wrapped_string(N::CODE, body, at),
+            0x0e => self.wrapped_string(N::SYMBOL, body, at),
             0x0f => self.code_with_scope(body, at, depth),
-            0x7f => self.constant(br#"{"$maxKey":1},"#, at),
-            0xff => self.constant(br#"{"$minKey":1},"#, at),
+            0x7f => self.constant(N::MAX_KEY, at),
+            0xff => self.constant(N::MIN_KEY, at),
             _ => Err(DecodeError::new(DecodeErrorKind::Type(kind))),
         }
     }
@@ -206,10 +216,10 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
         Ok(start + length)
     }
 
-    fn wrapped_string(&mut self, open: &[u8], body: &[u8], at: usize) -> Step<usize> {
+    fn wrapped_string(&mut self, [open, close]: Wrapper, body: &[u8], at: usize) -> Step<usize> {
         self.out.extend_from_slice(open);
         let end = self.quoted(body, at)?;
-        self.out.extend_from_slice(b"},");
+        self.out.extend_from_slice(close);
         Ok(end)
     }
 
@@ -228,39 +238,32 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
             }
             data = &data[LENGTH..];
         }
-        scalar::write_binary(subtype, data, self.out);
+        N::binary(subtype, data, self.out);
         Ok(start + length)
-    }
-
-    fn regular_expression(&mut self, body: &[u8], at: usize) -> Step<usize> {
-        self.out.extend_from_slice(br#"{"$regularExpression":{"pattern":"#);
-        let options = self.zero_terminated(body, at)?;
-        self.out.extend_from_slice(br#"","options":""#);
-        let end = skip_name(body, options)?;
-        self.sorted_options(&body[options..end - 1])?;
-        self.out.extend_from_slice(br#""}},"#);
-        Ok(end)
     }
 
     /// "BSON Regular Expression options MUST be in alphabetical order" (Extended JSON, note 2),
     /// which not every writer of BSON heeds.
-    fn sorted_options(&mut self, options: &[u8]) -> Step<()> {
-        if options.is_ascii() {
-            let mut sorted = options.to_vec();
+    fn regular_expression(&mut self, body: &[u8], at: usize) -> Step<usize> {
+        let options = skip_name(body, at)?;
+        let end = skip_name(body, options)?;
+        let mut sorted = body[options..end - 1].to_vec();
+        if sorted.is_ascii() {
             sorted.sort_unstable();
-            return write_escaped(&sorted, self.out);
         }
-        write_escaped(options, self.out)
+        N::regex(&body[at..options - 1], &sorted, self.out)?;
+        Ok(end)
     }
 
     fn db_pointer(&mut self, body: &[u8], at: usize) -> Step<usize> {
-        self.out.extend_from_slice(br#"{"$dbPointer":{"$ref":"#);
-        let id = self.quoted(body, at)?;
-        self.out.extend_from_slice(br#","$id":"#);
-        scalar::write_object_id(read(body, id)?, self.out);
-        self.close(b'}');
-        self.close(b'}');
-        Ok(id + 12)
+        let id = at + LENGTH + read_length(body, at)?;
+        let (bson, mut end) = (self.bson, Ok(id));
+        let namespace = |out: &mut Vec<u8>| {
+            end = Walk::<N>::new(bson, out).quoted(body, at);
+            Ok(())
+        };
+        N::pointer(read(body, id)?, namespace, self.out)?;
+        end.map(|id| id + 12)
     }
 
     fn code_with_scope(&mut self, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
@@ -268,15 +271,23 @@ impl<'a, const CANONICAL: bool> Walk<'a, CANONICAL> {
         let Some(body) = body.get(..at + length) else {
             return Err(DecodeError::new(DecodeErrorKind::Truncated));
         };
-        self.out.extend_from_slice(br#"{"$code":"#);
+        let [open, close] = N::CODE;
+        self.out.extend_from_slice(open);
         let scope = self.quoted(body, at + LENGTH)?;
-        self.out.extend_from_slice(br#","$scope":"#);
+        let written = self.out.len();
+        self.out.extend_from_slice(N::SCOPE.map_or(b"", |[open, _]| open));
         let end =
             self.nested::<false>(body, scope, depth).map_err(|error| error.inside(b"$scope"))?;
         if end != body.len() {
             return Err(DecodeError::new(DecodeErrorKind::ValueLength));
         }
-        self.close(b'}');
+        if let Some([_, close]) = N::SCOPE {
+            self.out.pop();
+            self.out.extend_from_slice(close);
+        } else {
+            self.out.truncate(written);
+            self.out.extend_from_slice(close);
+        }
         Ok(end)
     }
 

@@ -121,13 +121,29 @@ async fn progress_starts_the_count_over() {
         .play(Some(1), |attempt, statistics| {
             statistics.opened();
             if attempt < 20 {
-                statistics.published.fetch_add(1, Relaxed);
+                statistics.passed.fetch_add(1, Relaxed);
             }
             Some(Err(connect()))
         })
         .await;
     assert!(ended.is_err());
     assert_eq!(stage.starts(), 21);
+}
+
+/// With several topics, one that fails holds the position, and what is behind it is published to
+/// the others again and again.
+#[tokio::test(start_paused = true)]
+async fn what_is_published_past_a_stuck_position_is_no_progress() {
+    let stage = Stage::new();
+    let ended = stage
+        .play(Some(1), |_, statistics| {
+            statistics.opened();
+            statistics.published.fetch_add(1, Relaxed);
+            Some(Err(connect()))
+        })
+        .await;
+    assert!(ended.is_err());
+    assert_eq!(stage.starts(), 2);
 }
 
 #[tokio::test(start_paused = true)]

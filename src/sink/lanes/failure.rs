@@ -55,6 +55,9 @@ impl Lanes {
                 Fate::Shrink => PublishErrorKind::TooLarge,
                 _ => PublishErrorKind::Rejected,
             };
+            if self.rules.dead_letters {
+                return self.bury(id, message.clone(), kind, failure.reason, now);
+            }
             let culprit = Culprit::new(message, overhead + batch.bytes);
             self.refuse(kind, failure.reason, culprit, now);
             return Settled::Dropped;

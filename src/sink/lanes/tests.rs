@@ -4,13 +4,21 @@ use bytes::Bytes;
 
 use super::*;
 use crate::error::PublishErrorKind;
+use crate::event::Destination;
 use crate::sink::codes::Fate;
 
+mod letters;
 mod properties;
 mod refusal;
 
 fn message(sequence: u64, lane: Order) -> Message {
-    Message { sequence, lane, body: Bytes::from_static(&[0; 8]) }
+    Message {
+        sequence,
+        to: Destination::DeadLetter,
+        lane,
+        body: Bytes::from_static(&[0; 8]),
+        claim: None,
+    }
 }
 
 /// Bytes that [`message`] takes in a request.
@@ -19,7 +27,7 @@ const FIELD: usize = 10;
 fn rules(slots: usize, messages: usize) -> Rules {
     let limits = Limits { messages, bytes: 100_000, overhead: 20 };
     let backoff = BackoffPolicy::new(2.0, Duration::from_secs(1));
-    Rules { limits, slots, backoff, held_bytes: usize::MAX }
+    Rules { limits, slots, backoff, held_bytes: usize::MAX, dead_letters: false }
 }
 
 fn keyed(key: u64, sequences: impl IntoIterator<Item = u64>) -> Vec<Message> {
@@ -234,7 +242,7 @@ fn drive(
         let outcome = refuse(&request.batch).map_or(Ok(()), failure);
         match lanes.settle(request.lane, outcome, now) {
             Settled::Published { batch, .. } => published.extend(sequences(&batch)),
-            Settled::Again { .. } | Settled::Dropped => {}
+            Settled::Again { .. } | Settled::Dropped | Settled::Refused { .. } => {}
             Settled::Halted(halt) => return (published, Some(halt)),
         }
     }

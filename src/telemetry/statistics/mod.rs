@@ -36,6 +36,12 @@ pub struct StreamStatistics {
     pub bytes: AtomicU64,
     /// Events whose receipt has come back.
     pub published: AtomicU64,
+    /// Dead letters that are safe.
+    pub dead_lettered: AtomicU64,
+    /// Events that the position has passed.
+    pub passed: AtomicU64,
+    /// Events whose document breaks a rule of `schemas`.
+    pub invalid: AtomicU64,
     /// Attempts after the first, of reads and publishes.
     pub retries: AtomicU64,
     /// Publish requests that were acknowledged.
@@ -74,6 +80,9 @@ impl StreamStatistics {
             read: AtomicU64::default(),
             bytes: AtomicU64::default(),
             published: AtomicU64::default(),
+            dead_lettered: AtomicU64::default(),
+            passed: AtomicU64::default(),
+            invalid: AtomicU64::default(),
             retries: AtomicU64::default(),
             requests: AtomicU64::default(),
             abandoned: AtomicU64::default(),
@@ -141,7 +150,7 @@ impl StreamStatistics {
     }
 
     /// Notes the cluster time up to which everything is published.
-    pub fn passed(&self, cluster_time: Timestamp) {
+    pub fn passed_time(&self, cluster_time: Timestamp) {
         self.position_time.store(u64::from(cluster_time.time), Relaxed);
     }
 

@@ -27,12 +27,16 @@ pub struct StatisticsSnapshot {
     pub total_errors: u64,
     /// Events whose receipt has come back.
     pub processed_changes: u64,
+    /// Dead letters that are safe; their events count as processed.
+    pub dead_lettered: u64,
     /// Events read; those that a restart reads again count again.
     pub read: u64,
     /// Bytes of BSON read.
     pub bytes: u64,
     /// Publish requests that were acknowledged.
     pub requests: u64,
+    /// Events whose document breaks a rule of `schemas`, whatever became of them.
+    pub invalid: u64,
     /// Attempts after the first, of reads and publishes.
     pub retries: u64,
     /// Events published a second, over the last ten seconds.
@@ -80,9 +84,11 @@ impl StreamStatistics {
             last_healthy: if streaming { self.replied_at_epoch() } else { life.last_healthy },
             total_errors: life.total_errors,
             processed_changes: published,
+            dead_lettered: self.dead_lettered.load(Relaxed),
             read,
             bytes,
             requests: self.requests.load(Relaxed),
+            invalid: self.invalid.load(Relaxed),
             retries: self.retries.load(Relaxed),
             events_per_second,
             bytes_per_second,

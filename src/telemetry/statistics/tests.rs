@@ -83,9 +83,9 @@ async fn lag_is_cluster_time_against_cluster_time_and_grows_without_replies() {
     assert_eq!(statistics.snapshot().lag, None);
     tokio::time::advance(Duration::from_millis(5)).await;
     statistics.replied(Some(at(90)));
-    statistics.passed(MINUTE);
+    statistics.passed_time(MINUTE);
     assert_eq!(statistics.snapshot().lag, Some(30.0));
-    statistics.passed(at(90));
+    statistics.passed_time(at(90));
     assert_eq!(statistics.snapshot().lag, Some(0.0));
     tokio::time::advance(Duration::from_secs(7)).await;
     assert_eq!(statistics.snapshot().lag, Some(7.0));
@@ -94,7 +94,7 @@ async fn lag_is_cluster_time_against_cluster_time_and_grows_without_replies() {
 #[tokio::test(start_paused = true)]
 async fn headroom_is_known_only_where_the_oplog_may_be_read() {
     let statistics = StreamStatistics::default();
-    statistics.passed(at(100));
+    statistics.passed_time(at(100));
     assert_eq!(statistics.snapshot().oplog_headroom, None);
     statistics.oplog_starts(Some(MINUTE));
     assert_eq!(statistics.snapshot().oplog_headroom, Some(40.0));

@@ -1,4 +1,4 @@
-//! Arbitrary bytes through the transcoder: it never panics, both modes agree on what is a document,
+//! Arbitrary bytes through the transcoder: it never panics, all modes agree on what is a document,
 //! and what it writes is JSON.
 
 #![no_main]
@@ -12,6 +12,7 @@ mod config {
     pub enum JsonMode {
         Relaxed,
         Canonical,
+        Simplified,
     }
 }
 
@@ -21,7 +22,8 @@ mod json;
 use config::JsonMode;
 
 fuzz_target!(|bson: &[u8]| {
-    let results = [JsonMode::Relaxed, JsonMode::Canonical].map(|mode| {
+    let modes = [JsonMode::Relaxed, JsonMode::Canonical, JsonMode::Simplified];
+    let results = modes.map(|mode| {
         let mut out = b"before".to_vec();
         let result = json::write_document(bson, mode, &mut out);
         let written = out.strip_prefix(b"before").expect("what was there is kept");
@@ -38,4 +40,5 @@ fuzz_target!(|bson: &[u8]| {
         result
     });
     assert_eq!(results[0], results[1]);
+    assert_eq!(results[0], results[2]);
 });

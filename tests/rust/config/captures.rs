@@ -59,6 +59,11 @@ fn options_of_a_source() {
         ".full_document_before_change: expected one of `off`, `when_available`, `required`",
     );
     source(
+        "database: d, on_missing_document: drop, full_document: when_available",
+        ".on_missing_document: `drop` needs `full_document: update_lookup`: without a look-up, a \
+         document that is missing has not gone",
+    );
+    source(
         "database: d, show_expanded_events: yes",
         ".show_expanded_events: expected `true` or `false`, found a string",
     );

@@ -39,9 +39,12 @@ fn the_annotated_file_is_fresh_and_says_what_the_defaults_are() {
     let mut minimal = from_yaml(MINIMAL, "minimal.yaml", &environment).unwrap().config;
     // What the annotated file sets and the shortest leaves out.
     minimal.mongodb.connections.get_mut("main").unwrap().database = Some("shop".into());
-    let subscriptions = &annotated.config.pubsub.as_ref().unwrap().topics["default"].subscriptions;
+    let set = &annotated.config.pubsub.as_ref().unwrap().topics["default"];
     let topics = &mut minimal.pubsub.as_mut().unwrap().topics;
-    topics.get_mut("default").unwrap().subscriptions.clone_from(subscriptions);
+    let topic = topics.get_mut("default").unwrap();
+    topic.subscriptions.clone_from(&set.subscriptions);
+    topic.bigquery.clone_from(&set.bigquery);
+    minimal.dead_letter.clone_from(&annotated.config.dead_letter);
     assert_eq!(
         serde_json::to_value(annotated.config).unwrap(),
         serde_json::to_value(minimal).unwrap()

@@ -17,7 +17,7 @@ fn the_smallest_file_is_all_that_a_run_needs() {
     let run = config.require_run().unwrap();
     assert_eq!(run.gcp.project_id, "my-project");
     assert_eq!(run.pubsub.topics["default"].name, "shop-changes");
-    assert_eq!((run.pubsub.ordering, run.pubsub.lanes), (Ordering::Lanes, 64));
+    assert_eq!((&run.pubsub.ordering, run.pubsub.lanes), (&Ordering::Lanes, 64));
     assert_eq!(run.checkpoint.store, StoreKind::File);
     assert_eq!(run.checkpoint.path.as_deref(), Some("./state".as_ref()));
     let streams = config.streams().unwrap();

@@ -207,7 +207,8 @@ fn the_sections_of_the_sink() {
     sink("  attributes: [event_id, operation, event_id]", "pubsub.attributes[2]: is there twice");
     sink(
         "  ordering: lane",
-        "pubsub.ordering: expected one of `lanes`, `document`, `none`; did you mean `lanes`?",
+        "pubsub.ordering: expected one of `lanes`, `document`, `none`, `field:customer.id`; did \
+         you mean `lanes`?",
     );
 }
 

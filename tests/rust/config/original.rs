@@ -24,10 +24,11 @@ gcp:
   region: us-central1
   pubsub:
     topics: {default: '${NOT_DEFINED_TOPIC}'}
-    dead_letter_topic: ${NOT_DEFINED_TOPIC}
+    dead_letter_topic: shop-dead-letters
 pubsub:
   topics:
     default: {name: shop-changes, description: All changes}
+    alerts: {name: shop-alerts}
   routing:
     default: {}
     alerts: {source: primary.orders, field: total, value: 100, operator: greater_than}
@@ -46,7 +47,7 @@ error_handling:
   max_retries: 3
   backoff_factor: 2
   max_backoff: 30
-  dead_letter_topic: ${NOT_DEFINED_TOPIC}
+  dead_letter_topic: shop-dead-letters
 streaming: {batch_size: 100, window_size_seconds: 60}
 ";
 
@@ -63,10 +64,7 @@ fn every_key_is_accepted_and_those_for_later_are_named_once() {
         [
             "`mongodb.connections.primary.retry`, `mongodb.connections.analytics.retry`",
             "`gcp.pubsub`",
-            "`pubsub.routing`",
             "`transforms`",
-            "`schemas`",
-            "`error_handling.dead_letter_topic`",
             "`monitoring.health_check_interval`",
             "`monitoring.max_inactivity_seconds`",
             "`monitoring.metrics`",

@@ -106,11 +106,11 @@ fn a_wrong_value_names_path_and_variable() {
 
 #[test]
 fn a_key_for_later_may_be_set_too() {
-    let name = "MONGO_GCP_STREAM__ERROR_HANDLING__DEAD_LETTER_TOPIC";
+    let name = "MONGO_GCP_STREAM__MONITORING__HEALTH_CHECK_INTERVAL";
     let loaded = from_yaml(MINIMAL, "config.yaml", &with(&[(name, "5")])).unwrap();
     assert_eq!(loaded.warnings.len(), 1);
     assert!(
-        loaded.warnings[0].contains("`error_handling.dead_letter_topic`"),
+        loaded.warnings[0].contains("`monitoring.health_check_interval`"),
         "{:?}",
         loaded.warnings
     );

@@ -62,11 +62,14 @@ impl<'a> Key<'a> {
         let target = self.target();
         let list = target.get("items").and_then(Value::as_object);
         let target = list.map_or(target, |items| follow(self.schema, items));
-        let choices = target.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+        let choices = target.get("oneOf").or(target.get("anyOf")).and_then(Value::as_array);
+        let choices = choices.into_iter().flatten();
         let word = |choice: &'a Value| {
             let properties = || choice.get("properties")?.as_object()?.keys().next();
             let word = choice.get("const").and_then(Value::as_str).map(str::to_owned);
-            word.or_else(|| properties().map(|key| format!("{{{key}: …}}")))
+            let example = || Some(choice.get("examples")?.get(0)?.as_str()?.to_owned());
+            let word = word.or_else(|| properties().map(|key| format!("{{{key}: …}}")));
+            word.or_else(example)
         };
         let meaning = |choice: &Value| choice.as_object().and_then(text);
         choices.filter_map(|choice| Some((word(choice)?, meaning(choice)?))).collect()

@@ -12,7 +12,7 @@ use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::{
 };
 use mongo_gcp_stream::config::{GcpConfig, Millis, PubSubConfig};
 use mongo_gcp_stream::error::PublishError;
-use mongo_gcp_stream::event::{Lane, Message, Receipt};
+use mongo_gcp_stream::event::{Destination, Lane, Message, Receipt};
 use mongo_gcp_stream::flow::BackoffPolicy;
 use mongo_gcp_stream::sink::{Connection, PubSubSink};
 use mongo_gcp_stream::telemetry::StreamStatistics;
@@ -70,7 +70,13 @@ pub fn message(sequence: u64, lane: Lane, bytes: usize) -> Message {
         Lane::Barrier => "main.orders/barrier".to_owned(),
     };
     let message = PubsubMessage { data: data.into(), ordering_key, ..Default::default() };
-    Message { sequence, lane, body: message.encode_to_vec().into() }
+    Message {
+        sequence,
+        to: Destination::Topic("t".into()),
+        lane,
+        body: message.encode_to_vec().into(),
+        claim: None,
+    }
 }
 
 /// Small messages of one key.
@@ -238,7 +244,8 @@ impl Rig {
     }
 }
 
-fn config(port: u16, setup: &Setup) -> PubSubConfig {
+/// A section that leads to the server at `port`.
+pub fn config(port: u16, setup: &Setup) -> PubSubConfig {
     let mut pubsub: PubSubConfig = serde_json::from_str(r#"{"topics": {}}"#).unwrap();
     pubsub.endpoint = Some(format!("http://127.0.0.1:{port}"));
     pubsub.slots = setup.slots;

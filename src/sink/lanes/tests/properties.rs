@@ -16,6 +16,8 @@ enum Event {
     /// The outcome of one of the requests in flight.
     Outcome(usize, Option<Fate>),
     Pass(u64),
+    /// A dead letter is safe.
+    Safe,
     Flush,
 }
 
@@ -36,6 +38,7 @@ fn event(keyed: bool) -> impl Strategy<Value = Event> {
         10 => (order, any::<bool>()).prop_map(|(order, urgent)| Event::Message(order, urgent)),
         5 => (0..SLOTS, fate).prop_map(|(index, fate)| Event::Outcome(index, fate)),
         3 => (1..200u64).prop_map(Event::Pass),
+        2 => Just(Event::Safe),
         1 => Just(Event::Flush),
     ]
 }
@@ -53,12 +56,15 @@ struct World {
     refusals: bool,
     refused: Option<u64>,
     halted: Option<Halt>,
+    /// Dead letters, and how many of them are not safe yet.
+    letters: BTreeSet<u64>,
+    unsafe_letters: usize,
 }
 
 impl World {
-    fn new(refusals: bool) -> Self {
+    fn new(refusals: bool, dead_letters: bool) -> Self {
         Self {
-            lanes: Lanes::new(rules(SLOTS, LIMIT)),
+            lanes: Lanes::new(Rules { dead_letters, ..rules(SLOTS, LIMIT) }),
             now: Instant::now(),
             taken: Vec::new(),
             in_flight: Vec::new(),
@@ -67,6 +73,8 @@ impl World {
             refusals,
             refused: None,
             halted: None,
+            letters: BTreeSet::new(),
+            unsafe_letters: 0,
         }
     }
 
@@ -81,8 +89,9 @@ impl World {
             Event::Outcome(index, fate) if index < self.in_flight.len() => {
                 self.answer(index, fate);
             }
+            Event::Safe if self.unsafe_letters > 0 => self.letter_is_safe(),
             // Held up by a barrier, or an outcome of nothing.
-            Event::Message(..) | Event::Outcome(..) => {}
+            Event::Message(..) | Event::Outcome(..) | Event::Safe => {}
             Event::Pass(millis) => self.now += Duration::from_millis(millis),
             Event::Flush => self.lanes.flush(),
         }
@@ -97,7 +106,7 @@ impl World {
         let halts = fate == Some(Fate::Renew) && self.lanes.lanes[&request.lane].renewed;
         let fate = fate.filter(|_| !halts && (self.refusals || !refused));
         let outcome = fate.map_or(Ok(()), failure);
-        if refused && self.refusals {
+        if refused && self.refusals && !self.lanes.rules.dead_letters {
             let sequence = request.batch.messages[0].sequence;
             self.refused = Some(self.refused.map_or(sequence, |first| first.min(sequence)));
         }
@@ -105,8 +114,19 @@ impl World {
             Settled::Published { batch, .. } => self.published.extend(sequences(&batch)),
             Settled::Again { .. } => assert!(fate.is_some()),
             Settled::Dropped => assert!(self.refused.is_some()),
+            Settled::Refused { .. } => {
+                assert!(refused && self.lanes.rules.dead_letters);
+                let letter = self.lanes.next_letter().unwrap().message.sequence;
+                assert!(self.letters.insert(letter), "a dead letter once");
+                self.unsafe_letters += 1;
+            }
             Settled::Halted(halt) => panic!("{halt:?}"),
         }
+    }
+
+    fn letter_is_safe(&mut self) {
+        self.unsafe_letters -= 1;
+        self.lanes.letter_is_safe();
     }
 
     fn send(&mut self) {
@@ -135,9 +155,15 @@ impl World {
         if request.lane == LaneId::Barrier {
             assert!(self.in_flight.is_empty() && messages.len() == 1);
             let before = 0..messages[0].sequence;
-            assert!(before.into_iter().all(|sequence| self.published.contains(&sequence)));
+            assert!(before.into_iter().all(|sequence| self.is_safe(sequence)));
+            assert_eq!(self.unsafe_letters, 0);
         }
         self.arrivals.extend(messages.iter().map(|message| (message.sequence, message.lane)));
+    }
+
+    /// Published, or a dead letter.
+    fn is_safe(&self, sequence: u64) -> bool {
+        self.published.contains(&sequence) || self.letters.contains(&sequence)
     }
 
     /// Lets everything succeed until nothing is left.
@@ -148,7 +174,9 @@ impl World {
             if self.lanes.is_idle() {
                 return;
             }
-            if self.in_flight.is_empty() {
+            if self.unsafe_letters > 0 {
+                self.letter_is_safe();
+            } else if self.in_flight.is_empty() {
                 self.now = self.lanes.wake_at().expect("whoever is not idle waits for something");
             } else {
                 self.answer(0, None);
@@ -181,7 +209,7 @@ proptest! {
 
     #[test]
     fn every_message_arrives_and_keys_keep_their_order(events in events()) {
-        let mut world = World::new(false);
+        let mut world = World::new(false, false);
         for event in events {
             world.play(event);
         }
@@ -192,7 +220,7 @@ proptest! {
 
     #[test]
     fn all_that_precede_the_first_refused_message_arrive_and_then_it_is_over(events in events()) {
-        let mut world = World::new(true);
+        let mut world = World::new(true, false);
         for event in events {
             world.play(event);
         }
@@ -202,6 +230,24 @@ proptest! {
         prop_assert!(world.refused.is_none_or(|refused| !world.published.contains(&refused)));
         let culprit = world.halted.and_then(|halt| halt.culprit).map(|culprit| culprit.sequence);
         prop_assert_eq!(culprit, world.refused);
+        assert_order(&world.arrivals);
+    }
+
+    #[test]
+    fn with_dead_letters_every_message_is_published_or_a_dead_letter(events in events()) {
+        let mut world = World::new(true, true);
+        for event in events {
+            world.play(event);
+        }
+        world.finish();
+        let all = world.taken.len() as u64;
+        prop_assert!((0..all).all(|sequence| world.is_safe(sequence)));
+        prop_assert!(world.published.is_disjoint(&world.letters));
+        prop_assert_eq!(world.published.len() + world.letters.len(), world.taken.len());
+        prop_assert!(world.halted.is_none() && world.lanes.lanes.is_empty());
+        prop_assert_eq!(world.lanes.queued, 0);
+        let published = &world.published;
+        world.arrivals.retain(|(sequence, _)| published.contains(sequence));
         assert_order(&world.arrivals);
     }
 }

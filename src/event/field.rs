@@ -1,0 +1,129 @@
+//! A field of a document, found by its path without decoding the document.
+
+use std::fmt;
+
+use mongodb::bson::Decimal128;
+
+use super::elements::{ARRAY, DATE, DOCUMENT, Element, Elements, NULL};
+
+const DOUBLE: u8 = 0x01;
+const OBJECT_ID: u8 = 0x07;
+const BOOLEAN: u8 = 0x08;
+const INT32: u8 = 0x10;
+const INT64: u8 = 0x12;
+const DECIMAL128: u8 = 0x13;
+
+/// A dotted path such as `customer.id`; a number is the index of an array's item.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FieldPath(String);
+
+impl FieldPath {
+    /// Reads a path; `None` for what is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_name = |name: &str| !name.is_empty() && !name.starts_with('$');
+        let sound = !text.contains('\0') && text.split('.').all(is_name);
+        sound.then(|| Self(text.to_owned()))
+    }
+
+    /// The field in `document`, if it is there.
+    pub(crate) fn find<'a>(&self, document: &'a [u8]) -> Option<Element<'a>> {
+        let (parents, name) = match self.0.rsplit_once('.') {
+            Some((parents, name)) => (Some(parents), name),
+            None => (None, self.0.as_str()),
+        };
+        let mut document = document;
+        for parent in parents.into_iter().flat_map(|parents| parents.split('.')) {
+            let element = Elements::of(document)?.find(parent.as_bytes())?;
+            document = matches!(element.kind, DOCUMENT | ARRAY).then_some(element.value)?;
+        }
+        Elements::of(document)?.find(name.as_bytes())
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FieldPath({self})")
+    }
+}
+
+/// A value that can be compared and written as a text.
+#[derive(Clone, Copy)]
+pub(crate) enum Scalar<'a> {
+    /// Null.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// An int32 or int64.
+    Integer(i64),
+    /// A double.
+    Double(f64),
+    /// A decimal128.
+    Decimal(Decimal128),
+    /// A string.
+    Text(&'a str),
+    /// Milliseconds since the epoch.
+    Date(i64),
+    /// An `ObjectId`.
+    ObjectId([u8; 12]),
+}
+
+impl<'a> Scalar<'a> {
+    /// The value of `element`; `None` for another type, and for a string that is not UTF-8.
+    pub fn of(element: &Element<'a>) -> Option<Self> {
+        let value = element.value;
+        Some(match element.kind {
+            NULL => Self::Null,
+            BOOLEAN => Self::Boolean(*value.first()? != 0),
+            INT32 => Self::Integer(i32::from_le_bytes(*value.first_chunk()?).into()),
+            INT64 => Self::Integer(i64::from_le_bytes(*value.first_chunk()?)),
+            DOUBLE => Self::Double(f64::from_le_bytes(*value.first_chunk()?)),
+            DECIMAL128 => Self::Decimal(Decimal128::from_bytes(*value.first_chunk()?)),
+            DATE => Self::Date(i64::from_le_bytes(*value.first_chunk()?)),
+            OBJECT_ID => Self::ObjectId(*value.first_chunk()?),
+            _ => Self::Text(element.text()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::doc;
+
+    use super::*;
+
+    fn found(path: &str) -> Option<i64> {
+        let document = doc! {
+            "a": 1, "b": {"c": 2, "d": {"e": 3}}, "list": [4, {"f": 5}], "g.h": 6,
+        };
+        let bytes = document.to_vec().unwrap();
+        let element = FieldPath::parse(path).unwrap().find(&bytes)?;
+        match Scalar::of(&element)? {
+            Scalar::Integer(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_path_goes_into_documents_and_arrays() {
+        let paths = ["a", "b.c", "b.d.e", "list.0", "list.1.f"];
+        assert_eq!(paths.map(found), [1, 2, 3, 4, 5].map(Some));
+        for path in ["x", "a.b", "b.x", "b.c.x", "list.2", "list.f", "g.h"] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_told() {
+        for text in ["", ".", "a.", ".a", "a..b", "$a", "a.$b", "a\0"] {
+            assert_eq!(FieldPath::parse(text), None, "{text}");
+        }
+        assert_eq!(FieldPath::parse("a.b").unwrap().to_string(), "a.b");
+    }
+}

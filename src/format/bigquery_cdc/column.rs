@@ -1,0 +1,145 @@
+//! From the name of a field to that of a column, the same for a name in every row.
+//!
+//! BigQuery, "Specifying a schema": letters, digits and underscores, no digit first, at most 300
+//! characters, none of the reserved prefixes, and upper and lower case are the same.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher as _};
+
+use super::super::envelope::Refusal;
+use super::not_bson;
+use super::value;
+use crate::config::BigQueryConfig;
+use crate::event::elements::{Element, Elements};
+
+const RESERVED: [&str; 9] = [
+    "_TABLE_",
+    "_FILE_",
+    "_PARTITION",
+    "_ROW_TIMESTAMP",
+    "__ROOT__",
+    "_COLIDENTIFIER",
+    "_CHANGE_SEQUENCE_NUMBER",
+    "_CHANGE_TYPE",
+    "_CHANGE_TIMESTAMP",
+];
+
+const MAX_LENGTH: usize = 300;
+
+/// What is kept of a name that is renamed: room for `f_`, `_` and eight hex digits.
+const MAX_KEPT: usize = MAX_LENGTH - 11;
+
+/// The column of the field `name`. What cannot be a column is made one: other characters become
+/// `_`, a reserved or digit-led name gets `f_` in front, and a digest of the whole name follows, so
+/// that no two fields share a column.
+#[must_use]
+pub(crate) fn column_name(name: &str) -> Cow<'_, str> {
+    let led = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if led && plain && name.len() <= MAX_LENGTH && !is_reserved(name) {
+        return name.into();
+    }
+    renamed(name).into()
+}
+
+fn is_reserved(name: &str) -> bool {
+    let begins = |prefix: &&str| {
+        name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    };
+    name.starts_with('_') && RESERVED.iter().any(begins)
+}
+
+fn renamed(name: &str) -> String {
+    let led = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let mut column = String::from(if led && !is_reserved(name) { "" } else { "f_" });
+    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    column.extend(letters.take(MAX_KEPT));
+    column.push('_');
+    column.push_str(&blake3::hash(name.as_bytes()).to_hex()[..8]);
+    column
+}
+
+/// The columns that the configuration knows.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// By the name in lower case: the field that has the column, and whether it is a text.
+    known: HashMap<Box<str>, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    field: Box<str>,
+    text: bool,
+}
+
+impl Columns {
+    pub fn compile(table: &BigQueryConfig) -> Self {
+        let known = table.known_columns().map(|(field, kind)| {
+            let text = kind.to_ascii_uppercase().starts_with("STRING");
+            (field.to_ascii_lowercase().into(), Known { field: field.into(), text })
+        });
+        Self { known: known.collect() }
+    }
+
+    /// Writes a comma, the column of `element` and its value.
+    pub fn write(
+        &self,
+        element: &Element<'_>,
+        row: &Row<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let name = str::from_utf8(element.name).map_err(|_| not_bson())?;
+        // Names are written as they are, so a lower-case copy is made of the others only.
+        let lower: Cow<'_, str> = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            name.to_ascii_lowercase().into()
+        } else {
+            name.into()
+        };
+        let known = self.known.get(lower.as_ref());
+        let taken = known.map_or_else(|| row.has_before(name), |known| *known.field != *name);
+        let column = if taken { renamed(name).into() } else { column_name(name) };
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(column.as_bytes());
+        out.extend_from_slice(b"\":");
+        let start = out.len();
+        value::write_column(element, out)?;
+        if !taken && known.is_some_and(|known| known.text) {
+            value::as_text(start, out);
+        }
+        Ok(())
+    }
+}
+
+/// The names of a document that differ in case only from others of it: most often none.
+#[derive(Default)]
+pub(super) struct Row<'a> {
+    document: Option<&'a [u8]>,
+}
+
+impl<'a> Row<'a> {
+    /// Looks for such names; `None` for what is not BSON.
+    pub fn of(document: &'a [u8]) -> Option<Self> {
+        let names = Elements::of(document)?.map(|element| Some(folded(element?.name)));
+        let mut names = names.collect::<Option<Vec<u64>>>()?;
+        names.sort_unstable();
+        let alike = names.windows(2).any(|pair| pair[0] == pair[1]);
+        Some(Self { document: alike.then_some(document) })
+    }
+
+    /// Whether a field that differs from `name` in case only has its column: that which comes last
+    /// in the order of bytes, wherever they stand, so lower case before upper.
+    fn has_before(&self, name: &str) -> bool {
+        let fields = self.document.and_then(Elements::of).into_iter().flatten().flatten();
+        let mut names = fields.map(|element| element.name);
+        names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()) && other > name.as_bytes())
+    }
+}
+
+fn folded(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for byte in name {
+        hasher.write_u8(byte.to_ascii_lowercase());
+    }
+    hasher.finish()
+}

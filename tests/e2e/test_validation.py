@@ -1,0 +1,128 @@
+"""Documents that break a rule of `schemas`, under each policy."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from mongo_gcp_stream import Runner
+
+from tests.support.dead_letters import DeadLetters
+from tests.support.line import STREAM
+from tests.support.runner import Process
+
+if TYPE_CHECKING:
+    from tests.support.line import Line
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "validation.md"
+#: The value that breaks the rule: it may be in no error, and in no log.
+CANARY = "canary-7f3a"
+RULES = {STREAM: {"total": {"type": "number", "required": True, "min": 0}}}
+INVALID = 57
+
+
+def write(line: Line) -> None:
+    """Insert a hundred documents, one of which breaks a rule."""
+    documents = [{"_id": number, "revision": 1, "total": number} for number in range(100)]
+    documents[INVALID]["total"] = CANARY  # type: ignore[assignment]
+    line.collection.insert_many(documents)
+
+
+def delivered(line: Line) -> dict[int, dict[str, str]]:
+    """The attributes of each document's message."""
+    return {
+        json.loads(message.data)["documentKey"]["_id"]: dict(message.attributes)
+        for message in line.pubsub.messages()
+        if message.topic == line.topic
+    }
+
+
+def configure(line: Line, policy: str, schemas: Any = None) -> DeadLetters:
+    letters = DeadLetters(line)
+    letters.configure(
+        file=True,
+        schemas=schemas or RULES,
+        source={"validation": {"on_invalid": policy, "schema_version": "3"}},
+    )
+    return letters
+
+
+def test_dead_lettered_and_delivered_after_the_schema_is_mended(line: Line) -> None:
+    letters = configure(line, "dead_letter")
+    line.prepare()
+    write(line)
+    process = line.catch_up()
+    assert process.wait() == 0, process.stderr
+    assert CANARY not in process.stderr
+    found = delivered(line)
+    assert found.keys() == set(range(100)) - {INVALID}
+    assert {attributes["schema_version"] for attributes in found.values()} == {"3"}
+    (letter,) = letters.in_file()
+    assert (letter["stage"], letter["reason"]) == ("validate", "schema: total: type number")
+    assert letter["event"]["documentKey"] == {"_id": INVALID}
+
+    # The position is past it.
+    assert line.catch_up().wait() == 0
+    assert len(letters.in_file()) == 1
+
+    configure(line, "dead_letter", {STREAM: {"total": {"required": True}}})
+    config = str(line.config)
+    with Process("dead-letter", "redrive", "--config", config, env=line.env) as redrive:
+        assert redrive.wait() == 0, redrive.stderr
+    found = delivered(line)
+    assert found.keys() == set(range(100))
+    assert found[INVALID]["redriven"] == "true"
+    assert letters.in_file() == []
+
+
+def test_dropped_and_counted(line: Line) -> None:
+    letters = configure(line, "drop")
+    line.prepare()
+    write(line)
+    runner = Runner(str(line.config))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in line.env.items():
+            patch.setenv(name, value)
+        assert runner.run(until_caught_up=True).exit_code == 0
+    assert delivered(line).keys() == set(range(100)) - {INVALID}
+    assert letters.in_file() == []
+    now = runner.statistics()[STREAM]
+    assert (now.invalid, now.processed_changes) == (1, 100)
+
+
+def test_passed_with_what_it_breaks(line: Line) -> None:
+    configure(line, "pass")
+    line.prepare()
+    write(line)
+    assert line.catch_up().wait() == 0
+    found = delivered(line)
+    assert found.keys() == set(range(100))
+    marked = {number for number, attributes in found.items() if "validation_errors" in attributes}
+    assert marked == {INVALID}
+    assert found[INVALID]["validation_errors"] == "total: type number"
+
+
+def test_the_stream_ends_before_it(line: Line) -> None:
+    letters = configure(line, "fail")
+    line.prepare()
+    write(line)
+    process = line.catch_up()
+    assert process.wait() == 1
+    assert "total: type number" in process.stderr
+    assert "on_invalid" in process.stderr.partition("hint: ")[2]
+    assert CANARY not in process.stderr
+    assert delivered(line).keys() == set(range(INVALID))
+    assert letters.in_file() == []
+
+
+def test_the_examples_of_the_guide_load(line: Line) -> None:
+    examples = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(examples) >= 1
+    for example in examples:
+        line.config.write_text(
+            example.replace("${MONGODB_URI}", line.mongod.uri).replace("${GCP_PROJECT_ID}", "p")
+        )
+        assert not Runner(str(line.config)).warnings
