@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{MessageWriter, json as extended_json};
 use crate::config::JsonMode;
-use crate::error::RecordError;
+use crate::error::{RecordError, RecordErrorKind};
 use crate::event::{ChangeEvent, Destination, Lane, Message};
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 
@@ -104,7 +104,11 @@ impl<'a> DeadLetter<'a> {
             stage,
             reason_kind: refused.kind.name(),
             reason: &refused.message,
-            path: None,
+            // `path: rule; path: rule`: the first one that is broken.
+            path: (refused.kind == RecordErrorKind::Schema)
+                .then(|| refused.message.split_once(": "))
+                .flatten()
+                .map(|(path, _)| path),
             event_id: refused.event_id.as_deref(),
             namespace: refused.namespace.as_deref(),
             operation: event.operation,

@@ -62,6 +62,7 @@ def test_dead_lettered_and_delivered_after_the_schema_is_mended(line: Line) -> N
     assert {attributes["schema_version"] for attributes in found.values()} == {"3"}
     (letter,) = letters.in_file()
     assert (letter["stage"], letter["reason"]) == ("validate", "schema: total: type number")
+    assert letter["path"] == "total"
     assert letter["event"]["documentKey"] == {"_id": INVALID}
 
     # The position is past it.

@@ -122,6 +122,11 @@ impl DeadLetterFile {
 
     /// Renames `<path>` to `<path>.1`, that to `<path>.2`, and so on.
     fn put_aside(&self) -> io::Result<()> {
+        let oldest = self.aside(self.keep);
+        if oldest.exists() {
+            let file = oldest.display();
+            tracing::warn!(%file, "the oldest dead letters are deleted, to make room");
+        }
         for number in (1..self.keep).rev() {
             rename(&self.aside(number), &self.aside(number + 1))?;
         }
