@@ -153,6 +153,7 @@ impl FieldRule {
             };
             expect(sound, &at(key), "expected a number, or a time as in RFC 3339")?;
         }
+        self.check_fit(&at)?;
         let lengths = (self.min_length, self.max_length);
         let sound = !matches!(lengths, (Some(least), Some(most)) if least > most);
         expect(sound, &at("min_length"), "must not be more than `max_length`")?;
@@ -162,7 +163,37 @@ impl FieldRule {
         }
         let plain =
             |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
-        let sound = self.any_of.as_ref().is_none_or(|values| values.iter().all(plain));
-        expect(sound, &at("enum"), "expected texts, numbers and booleans")
+        let sound = |values: &Vec<Value>| !values.is_empty() && values.iter().all(plain);
+        let sound = self.any_of.as_ref().is_none_or(sound);
+        expect(sound, &at("enum"), "expected texts, numbers and booleans, one at the least")
+    }
+
+    /// A rule that no value of the type can keep would send all documents away.
+    fn check_fit(&self, at: &impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        let is = |kind| self.kind.is_none_or(|own| own == kind);
+        for (key, bound) in [("min", &self.min), ("max", &self.max)] {
+            let fits = match bound {
+                None => true,
+                Some(Value::Number(_)) => is(FieldType::Number),
+                Some(_) => is(FieldType::Date),
+            };
+            expect(fits, &at(key), "a number bounds `type: number`, a time `type: date`")?;
+        }
+        let ordered = match (&self.min, &self.max) {
+            (Some(Value::Number(min)), Some(Value::Number(max))) => min.as_f64() <= max.as_f64(),
+            (Some(Value::String(min)), Some(Value::String(max))) => {
+                min.parse::<jiff::Timestamp>().ok() <= max.parse::<jiff::Timestamp>().ok()
+            }
+            (Some(_), Some(_)) => false,
+            _ => true,
+        };
+        expect(ordered, &at("min"), "must not be greater than `max`, nor of another kind")?;
+        let measured = self.min_length.or(self.max_length).is_none()
+            || is(FieldType::String)
+            || is(FieldType::Array);
+        let key = if self.min_length.is_some() { "min_length" } else { "max_length" };
+        expect(measured, &at(key), "only a string or an array has a length")?;
+        let matched = self.pattern.is_none() || is(FieldType::String);
+        expect(matched, &at("pattern"), "only a string matches a pattern")
     }
 }

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def test_a_document_and_then_its_tombstone(line: Line) -> None:
-    line.configure(pubsub={"envelope": "document", "attributes": []})
+    line.configure(pubsub={"envelope": "document", "attributes": ["operation"]})
     line.prepare()
     line.collection.insert_one({"_id": 7, "total": 9.5})
     line.collection.update_one({"_id": 7}, {"$set": {"total": 10.5}})
@@ -18,11 +18,12 @@ def test_a_document_and_then_its_tombstone(line: Line) -> None:
     assert line.catch_up().wait() == 0
     inserted, updated, deleted = line.pubsub.messages()
     assert json.loads(inserted.data) == {"_id": 7, "total": 9.5}
-    assert not dict(inserted.attributes)
+    assert dict(inserted.attributes) == {"operation": "insert"}
     # Looked up when the event is read, the document is gone.
-    for tombstone in (updated, deleted):
+    for tombstone, operation in ((updated, "update"), (deleted, "delete")):
         assert tombstone.data == b""
-        assert dict(tombstone.attributes) == {"document_key": '{"_id":7}'}
+        told = {"document_key": '{"_id":7}', "operation": operation}
+        assert dict(tombstone.attributes) == told
     assert inserted.ordering_key == deleted.ordering_key
 
 

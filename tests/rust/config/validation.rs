@@ -34,6 +34,13 @@ fn mistakes_in_a_rule_are_named_by_their_path() {
         ("{min_length: 3, max_length: 2}", "min_length"),
         ("{pattern: '('}", "pattern"),
         ("{enum: [[1]]}", "enum"),
+        ("{enum: []}", "enum"),
+        ("{type: number, min: '2026-01-01T00:00:00Z'}", "min"),
+        ("{type: date, max: 1}", "max"),
+        ("{min: 2, max: 1}", "min"),
+        ("{min: 2, max: '2026-01-01T00:00:00Z'}", "min"),
+        ("{type: boolean, min_length: 1}", "min_length"),
+        ("{type: number, pattern: a}", "pattern"),
         ("{validation: check}", "validation"),
     ] {
         let (path, message) = refusal(rule);
