@@ -201,9 +201,13 @@ impl Notation for Simplified {
 
     fn pointer(
         id: [u8; 12],
-        _namespace: impl FnOnce(&mut Vec<u8>) -> Result<(), Box<DecodeError>>,
+        namespace: impl FnOnce(&mut Vec<u8>) -> Result<(), Box<DecodeError>>,
         out: &mut Vec<u8>,
     ) -> Result<(), Box<DecodeError>> {
+        // Looked at and left out: what is not BSON is an error in every notation.
+        let start = out.len();
+        namespace(out)?;
+        out.truncate(start);
         Self::object_id(id, out);
         Ok(())
     }
@@ -259,5 +263,15 @@ mod tests {
             "nested": { "list": ["01".repeat(12), {}] },
         });
         assert_eq!(simplified(&document), expected);
+    }
+
+    /// Found by fuzzing: what is left out in one notation is checked in all of them.
+    #[test]
+    fn a_pointer_with_a_damaged_namespace_is_refused_in_every_notation() {
+        let seed = "/tests/fuzz/seeds/write_document/pointer_without_a_namespace";
+        let bson = std::fs::read(format!("{}{seed}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for mode in [JsonMode::Relaxed, JsonMode::Canonical, JsonMode::Simplified] {
+            assert!(write_document(&bson, mode, &mut Vec::new()).is_err(), "{mode:?}");
+        }
     }
 }
