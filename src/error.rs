@@ -96,6 +96,8 @@ pub enum RecordErrorKind {
     Format,
     /// The topic template makes no topic's name of it.
     Route,
+    /// The program that reads the stream did not take it.
+    Refused,
 }
 
 impl RecordErrorKind {
@@ -109,6 +111,7 @@ impl RecordErrorKind {
             Self::Oversize => "oversize",
             Self::Protect => "protect",
             Self::Route => "route",
+            Self::Refused => "refused",
         }
     }
 }

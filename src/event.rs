@@ -133,6 +133,18 @@ impl Batch {
         self.events.iter().map(ExactSizeIterator::len).sum()
     }
 
+    /// The events from number `start` (counted from 0) on.
+    #[must_use]
+    pub fn from(&self, start: usize) -> Self {
+        Self { events: self.events[start.min(self.len())..].to_vec(), ..self.clone() }
+    }
+
+    /// The raw BSON of the event at `index`.
+    #[must_use]
+    pub fn event(&self, index: usize) -> Option<&[u8]> {
+        Some(&self.reply[self.events.get(index)?.clone()])
+    }
+
     /// The raw BSON of each change event, in stream order.
     #[must_use]
     pub fn events(&self) -> impl ExactSizeIterator<Item = &[u8]> {

@@ -20,6 +20,7 @@ pub mod recovery;
 
 pub mod manager;
 pub mod pipeline;
+pub mod reader;
 
 pub mod source;
 pub mod transform;

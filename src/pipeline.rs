@@ -1,5 +1,6 @@
 //! The line, read aloud from top to bottom: one stream, from its checkpoint to its checkpoint.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointStore, Committer, Identity, Tracker};
 use crate::error::Error;
-use crate::event::{Position, Receipt};
+use crate::event::{Batch, Position, Receipt};
 use crate::flow::{Budget, Ledger};
 use crate::sink::Sink;
 use crate::source::{CaughtUp, Source, StartAt};
@@ -18,18 +19,16 @@ use crate::telemetry::StreamStatistics;
 use crate::transform::{Context, Transform};
 
 /// The parts of one stream's line.
-pub struct Pipeline<S, K> {
+pub struct Pipeline<S, G> {
     /// What the checkpoint belongs to; the replica set's name is filled in on connecting.
     pub identity: Identity,
     /// Where the changes come from.
     pub source: S,
     /// Where a stream without a checkpoint begins.
     pub start: StartAt,
-    /// What turns events into messages.
-    pub transform: Transform,
-    /// Where the messages go.
-    pub sink: K,
-    /// What becomes of them.
+    /// What is done with the changes.
+    pub stage: G,
+    /// What becomes of the messages.
     pub receipts: mpsc::Receiver<Receipt>,
     /// Where the position is kept.
     pub store: Arc<dyn CheckpointStore>,
@@ -39,6 +38,43 @@ pub struct Pipeline<S, K> {
     pub budget: Budget,
     /// What the line tells about itself.
     pub statistics: Arc<StreamStatistics>,
+}
+
+/// What is done with the changes that are read.
+pub trait Stage: Send {
+    /// Takes the changes of `batch`, numbered from `first`, on their way; waits until there is room
+    /// for more. Each of them ends in exactly one receipt.
+    fn take(
+        &mut self,
+        first: u64,
+        batch: &Batch,
+        ledger: &Arc<Ledger>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Waits until nothing more is to be waited for.
+    fn flush(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// The changes are turned into messages and published.
+pub struct Publish<K> {
+    /// What turns events into messages.
+    pub transform: Transform,
+    /// Where the messages go.
+    pub sink: K,
+}
+
+impl<K: Sink> Stage for Publish<K> {
+    async fn take(&mut self, first: u64, batch: &Batch, ledger: &Arc<Ledger>) -> Result<(), Error> {
+        let transformed = self.transform.apply_batch(first, batch, &Context::now());
+        ledger.expect(&transformed);
+        let urgent = !batch.catching_up || ledger.is_full(batch);
+        self.sink.publish(transformed.messages, urgent).await?;
+        transformed.refused.map_or(Ok(()), |refused| Err(refused.into()))
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        self.sink.flush().await.map_err(Error::from)
+    }
 }
 
 /// How a line is run.
@@ -64,7 +100,7 @@ pub enum Ended {
     DrainTimedOut,
 }
 
-impl<S: Source, K: Sink> Pipeline<S, K> {
+impl<S: Source, G: Stage> Pipeline<S, G> {
     /// Runs the line until it is stopped, has caught up or cannot go on.
     ///
     /// # Errors
@@ -80,11 +116,12 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
         };
         self.statistics.opened();
         let ledger = Ledger::new(Tracker::new(begun.opening), self.budget, self.statistics);
+        let ledger = Arc::new(ledger);
         let mut committer = Committer::new(self.store, self.identity, begun.epoch, self.intervals);
         let mut target = options.until_caught_up.then(|| CaughtUp::new(begun.operation_time));
 
         let mut ended = tokio::select! {
-            ended = read(&mut self.source, &self.transform, &mut self.sink, &ledger, &mut target) => ended,
+            ended = read(&mut self.source, &mut self.stage, &ledger, &mut target) => ended,
             failure = ledger.receive(&mut self.receipts) => Err(failure),
             failure = committer.run(|| ledger.committable()) => Err(failure.into()),
             () = stop.cancelled() => Ok(Ended::Stopped),
@@ -93,9 +130,9 @@ impl<S: Source, K: Sink> Pipeline<S, K> {
 
         let deadline = Instant::now() + options.drain_timeout;
         let drained = tokio::select! {
-            flushed = timeout_at(deadline, self.sink.flush()) => {
+            flushed = timeout_at(deadline, self.stage.flush()) => {
                 let drained = flushed.is_ok();
-                ended = ended.and_then(|ended| flushed.unwrap_or(Ok(())).map(|()| ended).map_err(Error::from));
+                ended = ended.and_then(|ended| flushed.unwrap_or(Ok(())).map(|()| ended));
                 drained
             }
             failure = ledger.receive(&mut self.receipts) => { ended = ended.and(Err(failure)); true }
@@ -127,24 +164,17 @@ struct Begun {
     operation_time: Timestamp,
 }
 
-/// Reads, transforms and publishes, batch after batch, until the target is reached.
-async fn read<S: Source, K: Sink>(
+/// Reads, and hands on to the stage, batch after batch, until the target is reached.
+async fn read<S: Source, G: Stage>(
     source: &mut S,
-    transform: &Transform,
-    sink: &mut K,
-    ledger: &Ledger,
+    stage: &mut G,
+    ledger: &Arc<Ledger>,
     target: &mut Option<CaughtUp>,
 ) -> Result<Ended, Error> {
     loop {
         let batch = source.next_batch().await?;
         let first = ledger.begin(&batch).await?;
-        let transformed = transform.apply_batch(first, &batch, &Context::now());
-        ledger.expect(&transformed);
-        let urgent = !batch.catching_up || ledger.is_full(&batch);
-        sink.publish(transformed.messages, urgent).await?;
-        if let Some(refused) = transformed.refused {
-            return Err(refused.into());
-        }
+        stage.take(first, &batch, ledger).await?;
         if target.as_mut().is_some_and(|target| target.observe(&batch)) {
             return Ok(Ended::CaughtUp);
         }

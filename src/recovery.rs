@@ -87,6 +87,9 @@ pub fn hint(error: &Error) -> &'static str {
                 "Choose another `oversize.policy` for the source, such as `claim_check`, or leave large fields out in its `pipeline` with `$project`."
             }
             RecordErrorKind::Format => "Send fewer or shorter attributes: see `pubsub.attributes`.",
+            RecordErrorKind::Refused => {
+                "Correct the callback, or the documents that it cannot take; the event comes again with the next start."
+            }
             RecordErrorKind::Route => {
                 "Give the fields of the source's topic template a text for when there is no value: `{collection|other}`."
             }

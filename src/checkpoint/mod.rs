@@ -43,7 +43,8 @@ pub struct Identity {
     pub scope: String,
     /// Name of the replica set.
     pub replica_set: String,
-    /// `lanes 64 xxh3-64`, `document xxh3-64`, `field customer.id lanes 64 xxh3-64` or `none`.
+    /// `lanes 64 xxh3-64`, `document xxh3-64`, `field customer.id lanes 64 xxh3-64`, `none` or
+    /// `reader`.
     pub ordering: String,
 }
 
@@ -53,9 +54,6 @@ impl Identity {
     #[must_use]
     pub fn of(stream: &StreamConfig, pubsub: &PubSubConfig) -> Self {
         Self {
-            stream: stream.id.to_string(),
-            scope: stream.capture.to_string(),
-            replica_set: String::new(),
             ordering: match &pubsub.ordering {
                 Ordering::Lanes => format!("lanes {} {HASH_NAME}", pubsub.lanes),
                 Ordering::Document => format!("document {HASH_NAME}"),
@@ -64,6 +62,19 @@ impl Identity {
                     format!("field {} lanes {} {HASH_NAME}", field.0, pubsub.lanes)
                 }
             },
+            ..Self::of_reader(stream)
+        }
+    }
+
+    /// What the checkpoint of `stream` belongs to where its changes are handed to a caller, in
+    /// their order.
+    #[must_use]
+    pub fn of_reader(stream: &StreamConfig) -> Self {
+        Self {
+            stream: stream.id.to_string(),
+            scope: stream.capture.to_string(),
+            replica_set: String::new(),
+            ordering: "reader".into(),
         }
     }
 }

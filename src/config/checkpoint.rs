@@ -58,6 +58,25 @@ pub struct CheckpointConfig {
     pub idle_interval: Seconds,
 }
 
+impl CheckpointConfig {
+    /// Positions are kept for the life of the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            store: StoreKind::Memory,
+            path: None,
+            uri: None,
+            connection: None,
+            database: default_database(),
+            collection: default_collection(),
+            bucket: None,
+            prefix: None,
+            interval: default_interval(),
+            idle_interval: default_idle_interval(),
+        }
+    }
+}
+
 fn default_database() -> String {
     "mongo_gcp_stream".into()
 }

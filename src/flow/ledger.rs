@@ -103,7 +103,8 @@ impl Ledger {
         self.finish(&sequences);
     }
 
-    fn finish(&self, sequences: &[u64]) {
+    /// Takes in that these changes are done with.
+    pub fn finish(&self, sequences: &[u64]) {
         let freed = {
             let mut tracker = self.tracker();
             let freed = tracker.complete(sequences);

@@ -1,71 +1,46 @@
 //! From the configuration of one stream to the parts of its line.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-use super::connection::MongoConnection;
-use super::{Stream, connection_path, source_path};
-use crate::checkpoint::{CheckpointStore, Identity, Intervals, Stores};
-use crate::config::{CheckpointConfig, Config, PubSubConfig, RunSections, StreamConfig};
+use super::Stream;
+use super::shared::{Changes, NO_SPARE, Parts, Shared};
+use crate::checkpoint::{CheckpointStore, Identity};
+use crate::config::{Config, PubSubConfig, RunSections, StreamConfig};
 use crate::error::Error;
-use crate::flow::{BackoffPolicy, Budget};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Publish};
 use crate::sink::{ClaimStore, Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
-use crate::source::{ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
 
 /// The line of one source.
-pub(super) type Line = Pipeline<Prefetch<ChangeStream>, Topics>;
+pub(super) type Line = Pipeline<Changes, Publish<Topics>>;
 
 /// Receipts that may wait for the ledger; each stands for a whole request.
 const RECEIPTS: usize = 64;
 
-/// How long closing the connections may take.
-const CLOSING: Duration = Duration::from_secs(1);
-
-/// Builds the lines of one configuration, sharing a client for each MongoDB connection and one
-/// connection to Pub/Sub.
+/// Builds the lines of one configuration that publish, sharing one connection to Pub/Sub.
 pub(super) struct Builder {
-    config: Config,
+    shared: Shared,
     pubsub: PubSubConfig,
-    checkpoint: CheckpointConfig,
     publisher: Connection,
     /// One for all streams.
     dead_letter_file: Option<Arc<DeadLetterFile>>,
-    connections: HashMap<Arc<str>, MongoConnection>,
-    streams: usize,
-    stores: Stores,
-    backoff: BackoffPolicy,
 }
 
 impl Builder {
     pub fn new(config: &Config, streams: &[Stream]) -> Result<Self, Error> {
         let RunSections { gcp, pubsub, checkpoint } = config.require_run()?;
-        let mut connections = HashMap::new();
+        let shared = Shared::new(config, checkpoint, NO_SPARE);
         for Stream { config: stream, statistics, .. } in streams {
-            let id = Arc::clone(&stream.id.connection_id);
-            let connection = connections.entry(id).or_insert_with(|| {
-                let monitoring = config.monitoring.clone();
-                MongoConnection::new(connection_path(&stream.id), &stream.connection, monitoring)
-            });
-            connection.add(Arc::clone(statistics));
+            shared.add(stream, statistics);
         }
         Ok(Self {
-            config: config.clone(),
+            shared,
             pubsub: pubsub.clone(),
-            checkpoint: checkpoint.clone(),
             publisher: Connection::open(gcp, pubsub)?,
             dead_letter_file: dead_letter_file(config).map(Arc::new),
-            connections,
-            streams: streams.len(),
-            stores: Stores::new(config, checkpoint),
-            backoff: BackoffPolicy::from(&config.error_handling),
         })
     }
 
@@ -77,73 +52,45 @@ impl Builder {
         store: Arc<dyn CheckpointStore>,
     ) -> Result<Line, Error> {
         let (sender, receipts) = mpsc::channel(RECEIPTS);
-        let source = ChangeStream::new(
-            self.client(stream).await?,
-            stream.capture.clone(),
-            &stream.source,
-            self.checkpoint.excluded_from(&stream.capture),
-            &self.backoff,
-            Arc::clone(statistics),
-        )
-        .map_err(|error| error.below(&source_path(&stream.id)))?;
-        Ok(Pipeline {
-            identity: Identity::of(stream, &self.pubsub),
-            source: Prefetch::new(source),
-            start: StartAt::from_config(&stream.source.startup)
-                .map_err(|error| error.below(&source_path(&stream.id)))?,
-            transform: Transform::compile(&self.config, stream)?,
+        let stage = Publish {
+            transform: Transform::compile(&self.shared.config, stream)?,
             sink: Topics::new(Publishing {
                 connection: self.publisher.clone(),
                 pubsub: self.pubsub.clone(),
-                backoff: self.backoff.clone(),
+                backoff: self.shared.backoff.clone(),
                 receipts: sender,
                 statistics: Arc::clone(statistics),
                 dead_letters: self.dead_letters(stream)?,
                 claims: ClaimStore::open(&stream.source)?,
             }),
-            receipts,
-            store,
-            intervals: Intervals::from(&self.checkpoint),
-            budget: Budget::of_one(&self.config.flow, self.streams),
-            statistics: Arc::clone(statistics),
-        })
+        };
+        let parts = Parts { identity: Identity::of(stream, &self.pubsub), stage, receipts, store };
+        self.shared.line(stream, statistics, parts).await
     }
 
-    /// Where the position of `stream` is kept. Opened once and kept across restarts: no other
-    /// process takes it over in between, and what is in memory stays.
+    /// Where the position of `stream` is kept.
     pub async fn store(&self, stream: &StreamConfig) -> Result<Arc<dyn CheckpointStore>, Error> {
-        self.stores.open(stream).await
+        self.shared.store(stream).await
     }
 
-    /// Closes the connections, in a second at the most: what has not ended by then ends with the
-    /// runtime.
+    /// Closes the connections.
     pub async fn close(&self) {
-        let closing = join_all(self.connections.values().map(MongoConnection::close));
-        if timeout(CLOSING, closing).await.is_err() {
-            tracing::debug!("a connection to MongoDB was left open");
-        }
+        self.shared.close().await;
     }
 
     /// Where the dead letters of `stream` go.
     fn dead_letters(&self, stream: &StreamConfig) -> Result<Option<DeadLetterPlaces>, Error> {
-        if !self.config.has_dead_letters() {
+        let config = &self.shared.config;
+        if !config.has_dead_letters() {
             return Ok(None);
         }
-        let gcp = self.config.require_run()?.gcp;
-        let topic = self.config.dead_letter_topic();
+        let gcp = config.require_run()?.gcp;
+        let topic = config.dead_letter_topic();
         Ok(Some(DeadLetterPlaces {
             stream: stream.id.to_string().into(),
             file: self.dead_letter_file.clone(),
             topic: topic.map(|name| format!("projects/{}/topics/{name}", gcp.project_id).into()),
         }))
-    }
-
-    /// One client a connection.
-    async fn client(&self, stream: &StreamConfig) -> Result<mongodb::Client, Error> {
-        match self.connections.get(&stream.id.connection_id) {
-            Some(connection) => connection.client().await,
-            None => Err(Error::Internal(format!("no connection for stream {}", stream.id))),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One MongoDB connection of the configuration: its client, shared by its streams, and its oplog.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use mongodb::Client;
@@ -21,6 +21,9 @@ const OPLOG_INTERVAL: Duration = Duration::from_secs(30);
 /// Longest that the server may take for it.
 const OPLOG_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The streams of a connection.
+type Streams = Mutex<Vec<Weak<StreamStatistics>>>;
+
 /// A connection and the streams that share it.
 pub(super) struct MongoConnection {
     /// Where it stands in the configuration.
@@ -28,35 +31,49 @@ pub(super) struct MongoConnection {
     uri: Secret,
     compressors: Vec<Compressor>,
     monitoring: MonitoringConfig,
-    statistics: Vec<Arc<StreamStatistics>>,
+    streams: Arc<Streams>,
+    /// Streams beyond those that are known, which may join later.
+    spare: u32,
     client: OnceCell<Client>,
     oplog: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl MongoConnection {
-    pub fn new(path: String, connection: &ConnectionConfig, monitoring: MonitoringConfig) -> Self {
+    pub fn new(
+        path: String,
+        connection: &ConnectionConfig,
+        monitoring: MonitoringConfig,
+        spare: u32,
+    ) -> Self {
         Self {
             path,
             uri: connection.uri.clone(),
             compressors: connection.compressors.clone(),
             monitoring,
-            statistics: Vec::new(),
+            streams: Arc::default(),
+            spare,
             client: OnceCell::new(),
             oplog: OnceLock::new(),
         }
     }
 
-    /// Adds a stream, before the first client is asked for.
-    pub fn add(&mut self, statistics: Arc<StreamStatistics>) {
-        self.statistics.push(statistics);
+    /// Adds a stream: before the first client is asked for, or as one of those that were spared
+    /// for.
+    pub fn add(&self, statistics: &Arc<StreamStatistics>) {
+        lock(&self.streams).push(Arc::downgrade(statistics));
+    }
+
+    /// How many streams share it.
+    pub fn streams(&self) -> usize {
+        lock(&self.streams).len()
     }
 
     /// The client. Who comes first builds it; what fails (DNS, say) is tried again by the next.
     pub async fn client(&self) -> Result<Client, Error> {
         let client = self.client.get_or_try_init(|| self.build()).await?;
         self.oplog.get_or_init(|| {
-            let statistics = self.statistics.iter().map(Arc::downgrade).collect();
-            AbortOnDropHandle::new(tokio::spawn(watch_oplog(client.clone(), statistics)))
+            let streams = Arc::clone(&self.streams);
+            AbortOnDropHandle::new(tokio::spawn(watch_oplog(client.clone(), streams)))
         });
         Ok(client.clone())
     }
@@ -73,7 +90,8 @@ impl MongoConnection {
     }
 
     async fn build(&self) -> Result<Client, Error> {
-        let streams = u32::try_from(self.statistics.len()).unwrap_or(u32::MAX);
+        let streams = u32::try_from(lock(&self.streams).len()).unwrap_or(u32::MAX);
+        let streams = streams.saturating_add(self.spare);
         let client =
             source::build_client(&self.uri, &self.compressors, &self.monitoring, streams).await;
         client.map_err(|error| match error {
@@ -83,16 +101,21 @@ impl MongoConnection {
     }
 }
 
+fn lock(streams: &Streams) -> MutexGuard<'_, Vec<Weak<StreamStatistics>>> {
+    streams.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Tells the streams how far the oplog reaches back, for as long as it may be read.
-async fn watch_oplog(client: Client, streams: Vec<Weak<StreamStatistics>>) {
+async fn watch_oplog(client: Client, streams: Arc<Streams>) {
     let mut ticks = tokio::time::interval(OPLOG_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let start = oplog_start(&client).await;
-        for statistics in streams.iter().filter_map(Weak::upgrade) {
-            statistics.oplog_starts(*start.as_ref().unwrap_or(&None));
-        }
+        lock(&streams).retain(|stream| {
+            let stream = stream.upgrade();
+            stream.map(|stream| stream.oplog_starts(*start.as_ref().unwrap_or(&None))).is_some()
+        });
         // Refused, or a mongos, which has no oplog: nothing that waiting would change.
         if matches!(start, Ok(None)) {
             return;

@@ -5,8 +5,10 @@
 
 mod build;
 mod connection;
+mod reading;
 mod report;
 mod run;
+mod shared;
 mod signals;
 mod stored;
 mod supervisor;
@@ -26,6 +28,7 @@ use crate::source::{self, StartAt};
 use crate::telemetry::{StatisticsSnapshot, StreamState, StreamStatistics};
 use crate::transform::Transform;
 
+pub use reading::{Reading, States};
 pub use report::{Exit, Failure, Report};
 
 /// How a run is meant to go.
@@ -112,10 +115,14 @@ impl Manager {
 
     fn stream(&self, name: &str) -> Result<&Stream, ConfigError> {
         let found = self.streams.iter().find(|stream| stream.config.id.to_string() == name);
-        found.ok_or_else(|| ConfigError {
-            path: "mongodb.connections".into(),
-            message: format!("no stream is called `{name}`"),
-        })
+        found.ok_or_else(|| no_stream(name))
+    }
+}
+
+fn no_stream(name: &str) -> ConfigError {
+    ConfigError {
+        path: "mongodb.connections".into(),
+        message: format!("no stream is called `{name}`"),
     }
 }
 

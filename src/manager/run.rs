@@ -18,7 +18,6 @@ use super::{Manager, RunOptions, Stream, signals};
 use crate::checkpoint::CheckpointStore;
 use crate::config::StreamConfig;
 use crate::error::Error;
-use crate::flow::BackoffPolicy;
 use crate::pipeline::{self, Ended};
 use crate::telemetry::logging::STATISTICS;
 use crate::telemetry::{StreamState, StreamStatistics};
@@ -28,7 +27,7 @@ use crate::telemetry::{StreamState, StreamStatistics};
 const RETRIES_UNTIL_CAUGHT_UP: u32 = 3;
 
 /// How often the rates are sampled.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Manager {
     /// Runs every stream until it has ended. SIGINT, SIGTERM and `stop` drain; a stream that fails
@@ -61,7 +60,8 @@ impl Manager {
             accept_lane_change: options.accept_lane_change,
             drain_timeout: self.config.shutdown.drain_timeout.duration(),
         };
-        let policy = self.restart_policy(options.until_caught_up);
+        let default = options.until_caught_up.then_some(RETRIES_UNTIL_CAUGHT_UP);
+        let policy = RestartPolicy::new(&self.config.error_handling, default);
         let mut lines = Lines::default();
         for stream in &self.streams {
             let (statistics, paused) = (Arc::clone(&stream.statistics), stream.paused.subscribe());
@@ -73,15 +73,6 @@ impl Manager {
             lines.streams.insert(lines.running.spawn(run).id(), stream);
         }
         lines
-    }
-
-    fn restart_policy(&self, until_caught_up: bool) -> RestartPolicy {
-        let config = &self.config.error_handling;
-        let default = until_caught_up.then_some(RETRIES_UNTIL_CAUGHT_UP);
-        RestartPolicy {
-            backoff: BackoffPolicy::from(config).with_max_retries(config.max_retries.or(default)),
-            healthy_after: config.max_backoff.duration(),
-        }
     }
 
     /// Waits for the end of all lines.

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::ErrorHandlingConfig;
 use crate::error::Error;
 use crate::flow::{Backoff, BackoffPolicy};
 use crate::pipeline::Ended;
@@ -24,6 +25,17 @@ pub(super) struct RestartPolicy {
     pub backoff: BackoffPolicy,
     /// Streaming for this long without a failure is health, which starts the count over.
     pub healthy_after: Duration,
+}
+
+impl RestartPolicy {
+    /// As `config` says; where it does not say how often, `retries` or for ever.
+    pub fn new(config: &ErrorHandlingConfig, retries: Option<u32>) -> Self {
+        let retries = config.max_retries.or(retries);
+        Self {
+            backoff: BackoffPolicy::from(config).with_max_retries(retries),
+            healthy_after: config.max_backoff.duration(),
+        }
+    }
 }
 
 /// A line under way: it drains and ends when its token is cancelled.

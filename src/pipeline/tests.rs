@@ -103,8 +103,7 @@ async fn run(
         },
         source: Idle::new(&stop),
         start: StartAt::Latest,
-        transform: Transform::compile(&config, stream).unwrap(),
-        sink,
+        stage: Publish { transform: Transform::compile(&config, stream).unwrap(), sink },
         receipts: mpsc::channel(1).1,
         store,
         intervals: checkpoint::Intervals {

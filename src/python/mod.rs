@@ -4,6 +4,7 @@
 //! documentation that Python sees is in `python/mongo_gcp_stream/_core/`.
 
 mod admin;
+mod bridge;
 mod dead_letter;
 mod emulator;
 mod errors;
@@ -11,6 +12,7 @@ mod extended_json;
 mod logging;
 mod position;
 mod runner;
+mod runtime;
 mod statistics;
 mod transform;
 
@@ -27,6 +29,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<admin::Finding>()?;
     module.add_class::<admin::Step>()?;
     module.add_class::<admin::Validation>()?;
+    module.add_class::<bridge::Bridge>()?;
+    module.add_class::<bridge::Call>()?;
     module.add_class::<dead_letter::DeadLetter>()?;
     module.add_class::<dead_letter::Redriven>()?;
     module.add_function(wrap_pyfunction!(dead_letter::dead_letter_list, module)?)?;

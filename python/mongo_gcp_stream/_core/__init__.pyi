@@ -15,6 +15,7 @@ from mongo_gcp_stream._core._admin import (
     setup,
     validate,
 )
+from mongo_gcp_stream._core._bridge import Bridge, Call
 from mongo_gcp_stream._core._dead_letter import (
     DeadLetter,
     Redriven,
@@ -32,6 +33,8 @@ from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamSta
 from mongo_gcp_stream._core._transform import transform_event
 
 __all__ = [
+    "Bridge",
+    "Call",
     "DeadLetter",
     "EffectiveValue",
     "Emulator",
