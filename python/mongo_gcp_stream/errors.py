@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "MongoGcpStreamError"]
+__all__ = ["ConfigError", "MongoGcpStreamError", "StreamFailedError"]
 
 
 class MongoGcpStreamError(Exception):
@@ -30,3 +30,15 @@ class ConfigError(MongoGcpStreamError, ValueError):
     def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.path = path
+
+
+class StreamFailedError(MongoGcpStreamError, RuntimeError):
+    """A stream has ended by an error and is not started again.
+
+    Attributes:
+        stream_id: The stream, ``<connection id>.<source name>``.
+    """
+
+    def __init__(self, message: str, *, stream_id: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.stream_id = stream_id
