@@ -1,8 +1,9 @@
 """The benchmark: `make bench`; for a look `python benches/drain.py --events 5000 --print-only`.
 
-Four parts: the same backlog drained by us and by a plain pymongo loop, taking turns; drained by us
-with work to do on each event and without, taking turns; drained by us with 20 ms added to each
-Publish, for several numbers of lanes and slots; and the latency from an insert to its Publish.
+Five parts: the same backlog drained by us and by a plain pymongo loop, taking turns; drained by us
+with work to do on each event and without, taking turns; read from Python by our manager and by
+pymongo, taking turns; drained by us with 20 ms added to each Publish, for several numbers of lanes
+and slots; and the latency from an insert to its Publish.
 `benches/README.md` says how each figure is made.
 """
 
@@ -19,6 +20,7 @@ from drained import Drain, drain
 from latency import latency
 from pymongo import MongoClient
 from readers import JSON_SCHEMA, PLAIN, USUAL, Loop, Ours, Tuning
+from reading import WAYS, read
 from report import Delayed, Report, machine, write_between
 from scene import ROOT, Scene, scene
 from yardstick import yardstick
@@ -45,6 +47,7 @@ def main() -> None:
         _compare(place, events, report, arguments.rounds)
         _work(place, events, report, arguments.rounds)
         if not arguments.only_rounds:
+            _read(place, events, report, arguments.rounds)
             _delay(place, events, report)
             for rate in _RATES:
                 _say(f"latency at {rate:g} inserts a second")
@@ -72,6 +75,13 @@ def _work(place: Scene, events: Backlog, report: Report, rounds: int) -> None:
             what = f"round {number + 1}, {work.name}"
             drained = _drain(place, Ours(work=work), events, what)
             report.work.append((work.name, drained))
+
+
+def _read(place: Scene, events: Backlog, report: Report, rounds: int) -> None:
+    for _ in range(rounds):
+        for way in WAYS:
+            report.reads.append(read(place, events, way, timeout=_timeout(events)))
+            _say(f"{way}: {report.reads[-1].cpu_us_per_event:.2f} µs/event")
 
 
 def _delay(place: Scene, events: Backlog, report: Report) -> None:

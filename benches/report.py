@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from drained import Drain
     from latency import Latency
+    from reading import Read
 
 #: CPU an event of the yardstick on the machine and day of the floors in `docs/performance.md`.
 FLOORS_YARDSTICK_US = 25.0
@@ -47,6 +48,8 @@ class Report:
     """CPU an event of counting the backlog with pymongo, on this machine and in this hour."""
     work: list[tuple[str, Drain]] = field(default_factory=list)
     """Drains with work to do on each event, by the name of the work; the first is without."""
+    reads: list[Read] = field(default_factory=list)
+    """Reading from Python, each way by turns."""
     delayed: list[Delayed] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
 
@@ -63,6 +66,8 @@ class Report:
             parts.append(_yardstick(self.yardstick_us, self.rounds))
         if self.work:
             parts.append(_work(self.work))
+        if self.reads:
+            parts.append(_reads(self.reads))
         if self.delayed:
             parts.append(_delayed(self.delayed, [ours for ours, _ in self.rounds]))
         if self.latencies:
@@ -147,6 +152,25 @@ def _work(work: Sequence[tuple[str, Drain]]) -> str:
     ]
     header = ("work on each event", "CPU µs/event", "above plain", "events/s", "peak RSS MB")
     return f"### Work on each event\n\n{_table(header, rows)}"
+
+
+def _reads(reads: Sequence[Read]) -> str:
+    ways: dict[str, list[Read]] = {}
+    for read in reads:
+        ways.setdefault(read.way, []).append(read)
+    middle = {way: median(read.cpu_us_per_event for read in runs) for way, runs in ways.items()}
+    theirs = list(middle.values())[-1]
+    rows = [
+        (
+            way,
+            " ".join(f"{read.cpu_us_per_event:.2f}" for read in runs),
+            f"{theirs / middle[way]:.1f}",
+            f"{max(read.peak_rss_mb for read in runs):.0f}",
+        )
+        for way, runs in ways.items()
+    ]
+    header = ("reading from Python", "CPU µs/event", "times less", "peak RSS MB")
+    return f"### Reading from Python\n\n{_table(header, rows)}"
 
 
 def _delayed(delayed: Sequence[Delayed], undelayed: Sequence[Drain]) -> str:

@@ -51,18 +51,16 @@ impl Delivery {
         true
     }
 
-    /// What is not committed, to be handed over again; `None` where nothing is left.
+    /// What is not committed, where some of it is.
     fn rest(&self) -> Option<Self> {
-        let committed = self.committed.load(Relaxed).max(self.offset);
-        let batch = self.batch.from(committed - self.offset);
-        let rest = Self {
-            batch,
+        let committed = self.committed.load(Relaxed);
+        (committed > self.offset).then(|| Self {
+            batch: self.batch.from(committed - self.offset),
             first: self.first,
             offset: committed,
             committed: Arc::clone(&self.committed),
             ledger: Weak::clone(&self.ledger),
-        };
-        (!rest.batch.is_empty()).then_some(rest)
+        })
     }
 
     fn is_committed(&self) -> bool {

@@ -4,6 +4,8 @@ The work is done in Rust (`mongo_gcp_stream._core`); what Python sees is describ
 """
 
 from mongo_gcp_stream._core import (
+    ChangeBatch,
+    ChangeEvent,
     Failure,
     Runner,
     RunReport,
@@ -11,15 +13,25 @@ from mongo_gcp_stream._core import (
     __version__,
     to_extended_json,
 )
-from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError
+from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, StreamFailedError
+from mongo_gcp_stream.manager import AsyncMongoDBConnectionManager, MongoDBConnectionManager
+
+#: The status of a stream, under the original's name.
+StreamStatus = StreamStatistics
 
 __all__ = [
+    "AsyncMongoDBConnectionManager",
+    "ChangeBatch",
+    "ChangeEvent",
     "ConfigError",
     "Failure",
+    "MongoDBConnectionManager",
     "MongoGcpStreamError",
     "RunReport",
     "Runner",
+    "StreamFailedError",
     "StreamStatistics",
+    "StreamStatus",
     "__version__",
     "to_extended_json",
 ]

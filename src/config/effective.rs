@@ -105,8 +105,10 @@ pub fn explain_yaml(
     Ok(Explained { loaded, values })
 }
 
-/// The configuration as a tree, with its connection strings masked rather than hidden.
-fn shown(config: &Config) -> Value {
+/// The configuration as a tree, defaults filled in, with its connection strings masked rather than
+/// hidden.
+#[must_use]
+pub fn shown(config: &Config) -> Value {
     let mut tree = serde_json::to_value(config).unwrap_or_default();
     for (id, connection) in &config.mongodb.connections {
         if let Some(uri) = tree.pointer_mut(&format!("/mongodb/connections/{id}/uri")) {

@@ -22,10 +22,6 @@ pub(super) const KEYS: &[LaterKey] = &[
     LaterKey { pattern: "gcp.pubsub", feature: "topics are named in `pubsub.topics`" },
     LaterKey { pattern: "transforms", feature: "transforms come later" },
     LaterKey { pattern: "monitoring.health_check_interval", feature: "health checks come later" },
-    LaterKey {
-        pattern: "monitoring.max_inactivity_seconds",
-        feature: "a watch for inactive streams comes later; an idle stream is healthy",
-    },
     LaterKey { pattern: "monitoring.metrics", feature: "exported metrics come later" },
     LaterKey {
         pattern: "streaming",

@@ -80,18 +80,65 @@ pub fn from_value(tree: Value, environment: &Environment) -> Result<Loaded, Conf
     from_tree(tree, "configuration", environment)
 }
 
-fn from_tree(
+/// Reads a mapping with its overrides and variables in place, such as a [`Resolved::tree`]. Pure.
+///
+/// # Errors
+/// As [`from_value`].
+pub fn from_resolved(mut tree: Value) -> Result<Config, ConfigError> {
+    later::strip(&mut tree);
+    build(&mut tree)
+}
+
+/// A configuration, and the mapping that it was made of.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// What the user asked for, checked.
+    pub config: Config,
+    /// What was written, overrides and variables in place: it holds the secrets.
+    pub tree: Value,
+    /// Keys that are accepted and have no effect: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a file as [`load`] does and keeps what it says.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn resolve(path: &Path) -> Result<Resolved, ConfigError> {
+    let Sources { text, origin, process, dotenv } = read(path)?;
+    resolve_tree(yaml::parse(&text, &origin)?, &origin, &merged(&process, &dotenv))
+}
+
+/// Reads a mapping as [`from_value`] does, with the variables of the process and the `.env` in the
+/// working directory, and keeps what it says.
+///
+/// # Errors
+/// Those of [`from_value`].
+pub fn resolve_value(tree: Value) -> Result<Resolved, ConfigError> {
+    let dotenv = dotenv::first_file(&[Path::new("")])?;
+    resolve_tree(tree, "configuration", &merged(&dotenv::process(), &dotenv))
+}
+
+fn from_tree(tree: Value, origin: &str, environment: &Environment) -> Result<Loaded, ConfigError> {
+    let Resolved { config, warnings, .. } = resolve_tree(tree, origin, environment)?;
+    Ok(Loaded { config, warnings })
+}
+
+fn resolve_tree(
     mut tree: Value,
     origin: &str,
     environment: &Environment,
-) -> Result<Loaded, ConfigError> {
+) -> Result<Resolved, ConfigError> {
     if !tree.is_object() {
         return Err(ConfigError { path: origin.into(), message: "expected a mapping".into() });
     }
     later::refuse_connector_dialect(&tree)?;
     let overrides = overrides::apply(&mut tree, environment)?;
+    let whole = tree.clone();
     let warnings = later::strip(&mut tree);
-    let config = build(tree, environment).map_err(|mut error| {
+    check::drop_empty(&mut tree, Place::root());
+    let expanded = expand::expand_tree(&mut tree, Some(Place::root()), "", environment);
+    let config = expanded.and_then(|()| build(&mut tree)).map_err(|mut error| {
         if let Some(variable) = overrides.iter().find_map(|key| key.sets(&error.path)) {
             error.message.push_str(" (set by ");
             error.message.push_str(variable);
@@ -99,14 +146,27 @@ fn from_tree(
         }
         error
     })?;
-    Ok(Loaded { config, warnings })
+    add_missing(&mut tree, whole);
+    Ok(Resolved { config, tree, warnings })
 }
 
-fn build(mut tree: Value, environment: &Environment) -> Result<Config, ConfigError> {
-    check::drop_empty(&mut tree, Place::root());
-    expand::expand_tree(&mut tree, Some(Place::root()), "", environment)?;
-    check::check(&tree, Place::root(), "")?;
-    let config: Config = check::deserialize(tree)?;
+fn build(tree: &mut Value) -> Result<Config, ConfigError> {
+    check::drop_empty(tree, Place::root());
+    check::check(tree, Place::root(), "")?;
+    let config: Config = check::deserialize(tree.clone())?;
     config.validate()?;
     Ok(config)
+}
+
+/// Puts into `tree` what only `more` has.
+pub fn add_missing(tree: &mut Value, more: Value) {
+    let (Value::Object(tree), Value::Object(more)) = (tree, more) else { return };
+    for (key, value) in more {
+        match tree.get_mut(&key) {
+            Some(known) => add_missing(known, value),
+            None => {
+                tree.insert(key, value);
+            }
+        }
+    }
 }

@@ -50,13 +50,18 @@ pub use capture::{
 };
 pub use checkpoint::{CheckpointConfig, StoreKind};
 pub use dead_letter::{DeadLetterConfig, DeadLetterFileConfig};
-pub use effective::{EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml};
+pub use effective::{
+    EffectiveValue, Explained, Origin, VariableOrigin, explain, explain_yaml, shown,
+};
 pub use endpoint::Endpoint;
 pub use enrich::EnrichConfig;
 pub(crate) use enrich::static_value;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
-pub use load::{Environment, Loaded, from_value, from_yaml, load};
+pub use load::{
+    Environment, Loaded, Resolved, add_missing, from_resolved, from_value, from_yaml, load,
+    resolve, resolve_value,
+};
 pub use mongodb::{Capture, ConnectionConfig, MongoDbConfig, Scope, SourceConfig, Startup};
 pub use namespaces::{NamePattern, NamespaceFilter};
 pub use oversize::{

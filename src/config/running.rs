@@ -45,6 +45,9 @@ pub struct MonitoringConfig {
     pub connection_timeout: Millis,
     /// How often statistics are logged. A bare number is in seconds. Default: `10s`.
     pub report_interval: Seconds,
+    /// How long a stream may be without a reply of its server and still be called healthy, by
+    /// `health()` in Python. A bare number is in seconds. Default: `30s`.
+    pub max_inactivity_seconds: Seconds,
 }
 
 impl Default for MonitoringConfig {
@@ -52,6 +55,7 @@ impl Default for MonitoringConfig {
         Self {
             connection_timeout: Millis::from_millis(5000),
             report_interval: Seconds::from_secs(10),
+            max_inactivity_seconds: Seconds::from_secs(30),
         }
     }
 }

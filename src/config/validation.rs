@@ -120,7 +120,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         let has_rules = config.schemas.get(&stream).is_some_and(|rules| !rules.is_empty());
         let needs_place = source.validation.on_invalid == OnInvalid::DeadLetter;
         expect(
-            !has_rules || !needs_place || config.has_dead_letters(),
+            // Without `pubsub` nothing is published, and nothing sent away.
+            !has_rules || !needs_place || config.pubsub.is_none() || config.has_dead_letters(),
             &format!("{path}.on_invalid"),
             "`dead_letter`, the default, needs a place: set `dead_letter.file` or \
              `dead_letter.topic`, or choose `drop`, `pass` or `fail`",

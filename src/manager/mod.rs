@@ -77,6 +77,12 @@ impl Manager {
         Ok(Self { streams: streams.collect(), config })
     }
 
+    /// Number of streams.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
     /// The statistics of each stream now, ordered by connection id and source name.
     #[must_use]
     pub fn statistics(&self) -> Vec<(&StreamId, StatisticsSnapshot)> {

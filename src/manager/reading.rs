@@ -117,6 +117,12 @@ impl Reading {
         self.config.shutdown.drain_timeout.duration()
     }
 
+    /// How long a stream may be silent: `monitoring.max_inactivity_seconds`.
+    #[must_use]
+    pub fn max_inactivity(&self) -> Duration {
+        self.config.monitoring.max_inactivity_seconds.duration()
+    }
+
     /// Waits until each stream that was started is open, or has failed at its first attempt.
     pub async fn opened(&self) {
         let readers: Vec<_> = self.lock().values().cloned().collect();

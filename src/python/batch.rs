@@ -44,7 +44,7 @@ impl ChangeBatch {
 
     /// Size of all events in bytes of BSON.
     #[getter]
-    fn bytes(&self) -> usize {
+    fn nbytes(&self) -> usize {
         self.delivery.batch.bytes()
     }
 
@@ -74,7 +74,7 @@ impl ChangeBatch {
     }
 
     fn __repr__(&self) -> String {
-        format!("ChangeBatch({} events, {} bytes)", self.__len__(), self.bytes())
+        format!("ChangeBatch({} events, {} bytes)", self.__len__(), self.nbytes())
     }
 }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod batch;
 mod bridge;
+mod config;
 mod dead_letter;
 mod emulator;
 mod errors;
@@ -36,6 +37,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<batch::Committed>()?;
     module.add_class::<bridge::Bridge>()?;
     module.add_class::<bridge::Call>()?;
+    module.add_function(wrap_pyfunction!(config::resolve_file, module)?)?;
+    module.add_function(wrap_pyfunction!(config::resolve_mapping, module)?)?;
     module.add_class::<dead_letter::DeadLetter>()?;
     module.add_class::<dead_letter::Redriven>()?;
     module.add_function(wrap_pyfunction!(dead_letter::dead_letter_list, module)?)?;

@@ -13,7 +13,7 @@ use super::errors::to_python;
 use super::runner::Failure;
 use super::runtime;
 use super::statistics::PyStreamStatistics;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config};
 use crate::error::{ConfigError, Error};
 use crate::flow::Backoff;
 use crate::manager::{self, States};
@@ -40,6 +40,12 @@ impl Reading {
     #[getter]
     fn drain_timeout(&self) -> f64 {
         self.reading.drain_timeout().as_secs_f64()
+    }
+
+    /// How long a stream may be silent, in seconds.
+    #[getter]
+    fn max_inactivity(&self) -> f64 {
+        self.reading.max_inactivity().as_secs_f64()
     }
 
     /// Starts every stream that has not been started.
@@ -232,11 +238,7 @@ async fn within<T>(timeout_ms: Option<u64>, future: impl Future<Output = T>) -> 
 
 /// A configuration whose variables are already in place.
 fn parse(json: &str) -> Result<Config, ConfigError> {
-    let tree = serde_json::from_str(json).map_err(|_| ConfigError {
-        path: "configuration".into(),
-        message: "expected JSON text of a mapping".into(),
-    })?;
-    Ok(config::from_value(tree, &Environment::new())?.config)
+    config::from_resolved(super::config::parse(json)?)
 }
 
 fn known<T>(py: Python<'_>, result: Result<T, ConfigError>) -> PyResult<T> {

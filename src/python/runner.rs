@@ -1,6 +1,7 @@
 //! `Runner`: everything that a configuration file asks for, run in Rust.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ impl Runner {
         };
         let report = py.detach(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(workers(self.manager.streams()))
                 .enable_all()
                 .max_blocking_threads(BLOCKING_THREADS)
                 .build()?;
@@ -90,6 +92,13 @@ impl Runner {
         let streams = self.manager.statistics().into_iter();
         streams.map(|(id, now)| (id.to_string(), PyStreamStatistics::new(id, now))).collect()
     }
+}
+
+/// Threads for so many streams. A line is walked one step at a time: a second thread for one stream
+/// only adds wake-ups, and a second set of free memory.
+fn workers(streams: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    streams.clamp(1, cores)
 }
 
 /// How a run ended.

@@ -30,6 +30,16 @@ struct State {
     ended: bool,
 }
 
+impl State {
+    /// Takes away what was committed while it waited to be handed over again; true where there was
+    /// any.
+    fn skip_committed(&mut self) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|delivery| !delivery.is_committed());
+        self.waiting.len() < before
+    }
+}
+
 impl Desk {
     /// The right to take from it; `None` while somebody else has it.
     #[must_use]
@@ -90,7 +100,10 @@ impl Consumer {
         loop {
             let filled = self.desk.filled.notified();
             {
-                let state = self.desk.state();
+                let mut state = self.desk.state();
+                if state.skip_committed() {
+                    self.desk.taken.notify_one();
+                }
                 let released = self.released.load(Relaxed);
                 if !state.waiting.is_empty() || state.ended || released {
                     return !state.waiting.is_empty() && !released;
@@ -108,7 +121,10 @@ impl Consumer {
             return None;
         }
         state.out.retain(|delivery| !delivery.is_committed());
+        state.skip_committed();
         let delivery = state.waiting.pop_front()?;
+        // Who had it before may have committed some of it since.
+        let delivery = delivery.rest().map_or(delivery, Arc::new);
         state.out.push_back(Arc::clone(&delivery));
         drop(state);
         self.desk.taken.notify_one();
@@ -126,9 +142,7 @@ impl Consumer {
         let mut state = self.desk.state();
         state.has_consumer = false;
         let out = std::mem::take(&mut state.out);
-        for delivery in out.iter().rev().filter_map(|delivery| delivery.rest()) {
-            state.waiting.push_front(Arc::new(delivery));
-        }
+        out.into_iter().rev().for_each(|delivery| state.waiting.push_front(delivery));
         drop(state);
         self.desk.filled.notify_waiters();
     }

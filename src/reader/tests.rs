@@ -81,6 +81,28 @@ fn what_a_consumer_has_not_committed_comes_again_to_the_next() {
 }
 
 #[tokio::test]
+async fn what_is_committed_while_it_waits_makes_room() {
+    let (ledger, desk) = (ledger(), Arc::<Desk>::default());
+    let mut stage = Deliver::new(Arc::clone(&desk));
+    assert!(deliver(&mut stage, &ledger));
+    let consumer = desk.consumer().unwrap();
+    let taken = consumer.take().unwrap();
+    drop(consumer);
+    let (first, batch) = begun(&ledger);
+    let waiting = tokio::spawn({
+        let ledger = Arc::clone(&ledger);
+        async move { stage.take(first, &batch, &ledger).await }
+    });
+    tokio::task::yield_now().await;
+    taken.commit(3);
+    let consumer = desk.consumer().unwrap();
+    assert!(consumer.ready().await);
+    waiting.await.unwrap().unwrap();
+    assert!(consumer.take().unwrap().commit(3));
+    assert_eq!(passed(&ledger), 6);
+}
+
+#[tokio::test]
 async fn one_batch_waits_and_the_stage_with_the_next() {
     let (ledger, desk) = (ledger(), Arc::<Desk>::default());
     let mut stage = Deliver::new(Arc::clone(&desk));

@@ -17,6 +17,7 @@ from mongo_gcp_stream._core._admin import (
 )
 from mongo_gcp_stream._core._batch import ChangeBatch, ChangeEvent, Committed
 from mongo_gcp_stream._core._bridge import Bridge, Call
+from mongo_gcp_stream._core._config import resolve_file, resolve_mapping
 from mongo_gcp_stream._core._dead_letter import (
     DeadLetter,
     Redriven,
@@ -64,6 +65,8 @@ __all__ = [
     "position_clear",
     "position_set",
     "position_show",
+    "resolve_file",
+    "resolve_mapping",
     "setup",
     "to_extended_json",
     "transform_event",

@@ -2,11 +2,11 @@
 
 from collections.abc import Generator, Iterator
 from datetime import datetime
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeAlias, final
 
 from bson import Timestamp
 
-JsonMode = Literal["relaxed", "canonical", "simplified"]
+JsonMode: TypeAlias = Literal["relaxed", "canonical", "simplified"]
 
 @final
 class ChangeBatch:
@@ -28,7 +28,7 @@ class ChangeBatch:
     def __getitem__(self, index: int, /) -> ChangeEvent: ...
     def __iter__(self) -> Iterator[ChangeEvent]: ...
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         """Size of all events in bytes of BSON."""
     def commit(self, count: int | None = None) -> Committed:
         """Says that the first `count` events are done with; all of them by default.
@@ -50,8 +50,8 @@ class ChangeBatch:
         """A `pyarrow.Table` with a row an event.
 
         Columns: `event_id`, `operation_type`, `database`, `collection` (string), `cluster_time`
-        (timestamp, seconds, UTC), `document_key`, `full_document` (string, relaxed Extended JSON, null where the
-        event has none) and `event` (binary, the BSON of the event). Needs the extra
+        (timestamp, seconds, UTC), `document_key`, `full_document` (string, relaxed Extended JSON,
+        null where the event has none) and `event` (binary, the BSON of the event). Needs the extra
         `mongo_gcp_stream[arrow]`.
 
         Raises:
@@ -72,8 +72,11 @@ class Committed:
 
 @final
 class ChangeEvent:
-    """One change event, as `$changeStream` gave it. Each part is decoded when it is asked for, and
-    anew each time; documents are dicts of the types that pymongo gives."""
+    """One change event, as `$changeStream` gave it.
+
+    Each part is decoded when it is asked for, and anew each time; documents are dicts of the types
+    that pymongo gives.
+    """
 
     def commit(self) -> Committed:
         """Says that this event and all before it in its batch are done with."""
@@ -96,8 +99,10 @@ class ChangeEvent:
         """The event's `_id`."""
     @property
     def operation_type(self) -> str | None:
-        """`insert`, `update`, `replace`, `delete`, `drop`, `rename`, `invalidate` and the like;
-        `None` where the source's `pipeline` removed it."""
+        """`insert`, `update`, `replace`, `delete`, `drop`, `rename`, `invalidate` and the like.
+
+        `None` where the source's `pipeline` removed it.
+        """
     @property
     def database(self) -> str | None:
         """The database's name."""
@@ -106,7 +111,7 @@ class ChangeEvent:
         """The collection's name; `None` for events of a whole database."""
     @property
     def cluster_time(self) -> Timestamp | None:
-        """The oplog's time of the change: seconds and ordinal. Those of one transaction share it."""
+        """The oplog's time of the change, seconds and ordinal; shared within a transaction."""
     @property
     def wall_time(self) -> datetime | None:
         """The server's clock at the change, in UTC; from MongoDB 6.0 on."""

@@ -13,8 +13,10 @@ class Bridge:
     def fileno(self) -> int:
         """The descriptor that becomes readable."""
     def drain(self) -> list[tuple[int, bool, Any]]:
-        """What has finished since the last call: number of the call, whether it worked, and its
-        result or exception."""
+        """What has finished since the last call.
+
+        For each: the number of the call, whether it worked, and its result or exception.
+        """
 
 @final
 class Call:

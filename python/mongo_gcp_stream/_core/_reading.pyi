@@ -26,6 +26,9 @@ class Reading:
     @property
     def drain_timeout(self) -> float:
         """`shutdown.drain_timeout` in seconds."""
+    @property
+    def max_inactivity(self) -> float:
+        """`monitoring.max_inactivity_seconds`."""
     def start(self) -> None:
         """Starts every stream that has not been started, and returns."""
     def opened(self, bridge: Bridge, call: int) -> Call:
@@ -46,7 +49,7 @@ class Reading:
     def refuse(self, stream: str, message: str) -> None:
         """Ends a stream as failed, for a reason that holds no value."""
     def interrupted(self, stream: str, message: str | None) -> None:
-        """Notes that an event could not be taken and is tried again, or (`None`) that it goes on."""
+        """Notes that an event was not taken and is tried again, or (`None`) that it goes on."""
     def backoff(self) -> RetryDelays:
         """The waits that `error_handling` asks for."""
     def pause(self, stream: str, paused: bool) -> None:

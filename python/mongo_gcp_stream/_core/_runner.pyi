@@ -80,8 +80,10 @@ class StreamStatistics:
         """All failures, each counted once, those that were waited out included."""
     @property
     def processed_changes(self) -> int:
-        """Changes that Pub/Sub has acknowledged; where Python reads the stream, those that were
-        committed."""
+        """Changes that Pub/Sub has acknowledged.
+
+        Where Python reads the stream: those that were committed.
+        """
     @property
     def last_processed(self) -> float | None:
         """When one was last processed, in seconds since the epoch; `None` before the first."""

@@ -66,7 +66,6 @@ fn every_key_is_accepted_and_those_for_later_are_named_once() {
             "`gcp.pubsub`",
             "`transforms`",
             "`monitoring.health_check_interval`",
-            "`monitoring.max_inactivity_seconds`",
             "`monitoring.metrics`",
             "`streaming`",
         ]

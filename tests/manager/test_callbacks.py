@@ -1,0 +1,218 @@
+"""Callbacks: called for each change in its order, tried again, given up at the limit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from mongo_gcp_stream import AsyncMongoDBConnectionManager, ChangeBatch
+
+from tests.support.reading import QUICK, STREAM, Shop, numbers, run, take, until
+
+
+class Taken:
+    """A callback that notes what it is given, and refuses what it is told to."""
+
+    def __init__(self, refuse: dict[int, list[BaseException | bool]] | None = None) -> None:
+        self.calls: list[int] = []
+        self.taken: list[int] = []
+        self._refuse = refuse or {}
+
+    async def __call__(self, stream: str, document: dict[str, Any]) -> bool:
+        """Take a change, or do not."""
+        assert stream == STREAM
+        number = document["fullDocument"]["n"]
+        self.calls.append(number)
+        answers = self._refuse.get(number)
+        answer = answers.pop(0) if answers else True
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer:
+            self.taken.append(number)
+        return answer
+
+
+def test_each_change_is_handed_over_in_its_order(shop: Shop) -> None:
+    """R19."""
+    callback = Taken()
+
+    async def test() -> None:
+        async with AsyncMongoDBConnectionManager(shop.config()) as manager:
+            manager.register_document_callback(callback)
+            await manager.start_processing()
+            shop.insert(*range(500))
+            await until(lambda: len(callback.taken) == 500, "all were taken")
+            await manager.stop_processing()
+            assert manager.status[STREAM].processed_changes == 500
+
+    run(test())
+    assert callback.calls == list(range(500))
+
+
+def test_false_and_exceptions_are_tried_again_without_losing_the_order(shop: Shop) -> None:
+    """R20: a failure counts once, and health forgives it."""
+    callback = Taken({2: [False, ValueError("canary"), KeyError("canary")]})
+
+    async def test() -> None:
+        async with AsyncMongoDBConnectionManager(shop.config()) as manager:
+            manager.register_document_callback(callback)
+            await manager.start_processing()
+            shop.insert(1, 2, 3)
+            await until(lambda: callback.taken == [1, 2, 3], "all were taken")
+            status = manager.status[STREAM]
+            assert (status.total_errors, status.retry_count) == (3, 0)
+            assert status.active
+            assert "KeyError at test_callbacks.py:" in str(status.last_error)
+            assert "canary" not in str(status.last_error)
+
+    run(test())
+    assert callback.calls == [1, 2, 2, 2, 2, 3]
+
+
+def test_at_the_limit_the_stream_has_failed_and_its_position_is_before_the_change(
+    shop: Shop,
+) -> None:
+    config = shop.config(checkpoint=shop.stored(), error_handling={**QUICK, "max_retries": 2})
+    callback = Taken({2: [False] * 9})
+
+    async def fails() -> None:
+        async with AsyncMongoDBConnectionManager(config) as manager:
+            manager.register_document_callback(callback)
+            await manager.start_processing()
+            shop.insert(1, 2, 3)
+            await until(lambda: manager.status[STREAM].state == "failed", "it failed")
+            status = manager.status[STREAM]
+            assert "the callback returned False" in str(status.last_error)
+            health = await manager.health()
+            assert health["status"] == "unhealthy"
+
+    async def again() -> list[int]:
+        async with AsyncMongoDBConnectionManager(config) as manager:
+            await manager.initialize_connections()
+            return await take(manager, 2)
+
+    run(fails())
+    assert callback.calls == [1, 2, 2, 2]
+    assert run(again()) == [2, 3]
+
+
+def test_a_batch_callback_takes_whole_batches(shop: Shop) -> None:
+    taken: list[int] = []
+    refusals = [False, False]
+
+    async def callback(stream: str, batch: ChangeBatch) -> bool | None:
+        assert stream == STREAM
+        if refusals:
+            return refusals.pop()
+        taken.extend(numbers(list(batch)))
+        return None
+
+    async def test() -> None:
+        async with AsyncMongoDBConnectionManager(shop.config()) as manager:
+            manager.register_batch_callback(callback)
+            await manager.start_processing()
+            shop.insert(*range(250))
+            await until(lambda: len(taken) == 250, "all were taken")
+            await until(lambda: manager.status[STREAM].processed_changes == 250, "and committed")
+
+    run(test())
+    assert taken == list(range(250))
+
+
+def test_stopping_lets_the_callback_under_way_end_and_calls_no_other(shop: Shop) -> None:
+    """R31: and what it took is not handed over again when processing goes on."""
+    config = shop.config(checkpoint=shop.stored())
+    entered, finish = asyncio.Event(), asyncio.Event()
+    taken: list[int] = []
+
+    async def callback(_stream: str, document: dict[str, Any]) -> bool:
+        entered.set()
+        await finish.wait()
+        taken.append(document["fullDocument"]["n"])
+        return True
+
+    async def test() -> None:
+        async with AsyncMongoDBConnectionManager(config) as manager:
+            manager.register_document_callback(callback)
+            await manager.start_processing()
+            shop.insert(1, 2, 3)
+            await entered.wait()
+            stopping = asyncio.ensure_future(manager.stop_processing())
+            await asyncio.sleep(0)
+            assert not stopping.done()
+            finish.set()
+            await stopping
+            assert taken == [1]
+            await manager.start_processing()
+            await until(lambda: len(taken) == 3, "it goes on")
+
+    run(test())
+    assert taken == [1, 2, 3]
+
+
+def test_a_callback_that_never_ends_is_cancelled_at_the_deadline(shop: Shop) -> None:
+    config = shop.config(checkpoint=shop.stored(), shutdown={"drain_timeout": "50ms"})
+    ended: list[str] = []
+
+    async def stuck(_stream: str, _document: dict[str, Any]) -> bool:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        return True
+
+    async def test() -> list[int]:
+        manager = AsyncMongoDBConnectionManager(config)
+        manager.register_document_callback(stuck)
+        async with manager:
+            await manager.start_processing()
+            shop.insert(1)
+            await until(lambda: manager.status[STREAM].in_flight == 1, "it was read")
+        async with AsyncMongoDBConnectionManager(config) as manager:
+            await manager.initialize_connections()
+            return await take(manager, 1)
+
+    assert run(test()) == [1]
+    assert ended == ["cancelled"]
+
+
+def test_a_slow_callback_holds_reading_back(shop: Shop) -> None:
+    """Back-pressure: no more is read than `flow.bytes_in_flight` while it takes its time."""
+    config = shop.config(flow={"bytes_in_flight": "64KB"})
+    config["mongodb"]["connections"]["main"]["sources"]["orders"]["batch_size"] = 20
+    go_on = asyncio.Event()
+    taken: list[int] = []
+
+    async def slow(_stream: str, document: dict[str, Any]) -> bool:
+        await go_on.wait()
+        taken.append(document["fullDocument"]["n"])
+        return True
+
+    async def test() -> None:
+        async with AsyncMongoDBConnectionManager(config) as manager:
+            manager.register_document_callback(slow)
+            await manager.start_processing()
+            text = "x" * 1000
+            shop.orders.insert_many([{"n": n, "text": text} for n in range(1000)])
+            await until(lambda: manager.status[STREAM].in_flight >= 40, "it was read")
+            await asyncio.sleep(0.1)  # time to read on, if it would
+            # The budget holds 45 of them, or two replies.
+            assert manager.status[STREAM].in_flight <= 60
+            go_on.set()
+            await until(lambda: len(taken) == 1000, "all were taken")
+            assert manager.status[STREAM].total_errors == 0
+
+    run(test())
+    assert taken == list(range(1000))
+
+
+def test_processing_needs_a_callback_and_a_free_stream(shop: Shop) -> None:
+    async def test() -> None:
+        async with AsyncMongoDBConnectionManager(shop.config()) as manager:
+            with pytest.raises(RuntimeError, match="register a callback first"):
+                await manager.start_processing()
+            await manager.stop_processing()
+
+    run(test())
