@@ -3,6 +3,9 @@
 The work is done in Rust (`mongo_gcp_stream._core`); what Python sees is described there.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mongo_gcp_stream._core import (
     ChangeBatch,
     ChangeEvent,
@@ -14,16 +17,31 @@ from mongo_gcp_stream._core import (
     to_extended_json,
 )
 from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, StreamFailedError
-from mongo_gcp_stream.manager import AsyncMongoDBConnectionManager, MongoDBConnectionManager
+
+if TYPE_CHECKING:
+    from mongo_gcp_stream.config import Config, ConfigManager, load_config
+    from mongo_gcp_stream.manager import AsyncMongoDBConnectionManager, MongoDBConnectionManager
 
 #: The status of a stream, under the original's name.
 StreamStatus = StreamStatistics
+
+#: Where the names are that are loaded when they are asked for: `mongo-gcp-stream run` needs none of
+#: them, and asyncio and bson are many times its own size.
+_LAZY = {
+    "AsyncMongoDBConnectionManager": "manager",
+    "Config": "config",
+    "ConfigManager": "config",
+    "MongoDBConnectionManager": "manager",
+    "load_config": "config",
+}
 
 __all__ = [
     "AsyncMongoDBConnectionManager",
     "ChangeBatch",
     "ChangeEvent",
+    "Config",
     "ConfigError",
+    "ConfigManager",
     "Failure",
     "MongoDBConnectionManager",
     "MongoGcpStreamError",
@@ -33,5 +51,17 @@ __all__ = [
     "StreamStatistics",
     "StreamStatus",
     "__version__",
+    "load_config",
     "to_extended_json",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- a class or a function
+    if name not in _LAZY:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

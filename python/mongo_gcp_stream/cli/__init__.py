@@ -99,10 +99,10 @@ cli.add_command(completions)
 cli.add_command(emulator)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with an `ExitCode`; no expected error shows a traceback."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(arguments, standalone_mode=False)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "mongo-gcp-stream"
         show_error(error.format_message(), f"See `{command} --help`.")
