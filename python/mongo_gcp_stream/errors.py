@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "MongoGcpStreamError"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ConfigError",
+    "MongoGcpStreamError",
+    "PubSubSinkError",
+    "PublishError",
+    "PublishTimeoutError",
+    "TopicNotFoundError",
+    "ValidationError",
+]
 
 
 class MongoGcpStreamError(Exception):
@@ -30,3 +43,59 @@ class ConfigError(MongoGcpStreamError, ValueError):
     def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.path = path
+
+
+class ValidationError(MongoGcpStreamError, ValueError):
+    """A document breaks rules of its schema.
+
+    Attributes:
+        errors: Every rule that it breaks, as ``path: rule``, never with a value.
+    """
+
+    def __init__(self, message: str, errors: Sequence[str] = (), *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.errors = list(errors)
+
+
+class PubSubSinkError(MongoGcpStreamError):
+    """A `PubSubSink` cannot do what it was asked to."""
+
+
+class TopicNotFoundError(PubSubSinkError):
+    """A topic does not exist, or is none of the sink's.
+
+    Attributes:
+        topic_name: The topic, as the sink's caller names it.
+    """
+
+    def __init__(self, message: str, topic_name: str = "", *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.topic_name = topic_name
+
+
+class PublishError(PubSubSinkError):
+    """A message was not published.
+
+    Attributes:
+        topic_name: The topic, as the sink's caller names it.
+        original_error: What is behind it, where that is an exception of its own.
+        retryable: Whether publishing the same message again may help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        topic_name: str = "",
+        original_error: BaseException | None = None,
+        *,
+        retryable: bool = False,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.topic_name = topic_name
+        self.original_error = original_error
+        self.retryable = retryable
+
+
+class PublishTimeoutError(PublishError, TimeoutError):
+    """No answer came in time: the message may or may not have been published."""

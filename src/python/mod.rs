@@ -15,6 +15,7 @@ mod runner;
 mod runtime;
 mod statistics;
 mod transform;
+mod validator;
 
 use pyo3::prelude::*;
 
@@ -46,6 +47,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runner::Runner>()?;
     module.add_function(wrap_pyfunction!(logging::log_format, module)?)?;
     module.add_class::<statistics::PyStreamStatistics>()?;
+    module.add_class::<validator::PyValidator>()?;
     module.add_function(wrap_pyfunction!(admin::check, module)?)?;
     module.add_function(wrap_pyfunction!(admin::setup, module)?)?;
     module.add_function(wrap_pyfunction!(admin::validate, module)?)?;

@@ -31,6 +31,7 @@ from mongo_gcp_stream._core._positions import (
 )
 from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
 from mongo_gcp_stream._core._transform import transform_event
+from mongo_gcp_stream._core._validator import Validator
 
 __all__ = [
     "Bridge",
@@ -48,6 +49,7 @@ __all__ = [
     "StoredPosition",
     "StreamStatistics",
     "Validation",
+    "Validator",
     "__version__",
     "check",
     "dead_letter_list",
