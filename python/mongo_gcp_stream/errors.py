@@ -13,6 +13,7 @@ __all__ = [
     "PubSubSinkError",
     "PublishError",
     "PublishTimeoutError",
+    "StreamFailedError",
     "TopicNotFoundError",
     "ValidationError",
 ]
@@ -45,6 +46,18 @@ class ConfigError(MongoGcpStreamError, ValueError):
         self.path = path
 
 
+class StreamFailedError(MongoGcpStreamError, RuntimeError):
+    """A stream has ended by an error and is not started again.
+
+    Attributes:
+        stream_id: The stream, ``<connection id>.<source name>``.
+    """
+
+    def __init__(self, message: str, *, stream_id: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.stream_id = stream_id
+
+
 class ValidationError(MongoGcpStreamError, ValueError):
     """A document breaks rules of its schema.
 
@@ -61,25 +74,14 @@ class PubSubSinkError(MongoGcpStreamError):
     """A `PubSubSink` cannot do what it was asked to."""
 
 
-class TopicNotFoundError(PubSubSinkError):
-    """A topic does not exist, or is none of the sink's.
-
-    Attributes:
-        topic_name: The topic, as the sink's caller names it.
-    """
-
-    def __init__(self, message: str, topic_name: str = "", *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.topic_name = topic_name
-
-
 class PublishError(PubSubSinkError):
     """A message was not published.
 
     Attributes:
         topic_name: The topic, as the sink's caller names it.
-        original_error: What is behind it, where that is an exception of its own.
+        original_error: The exception behind it; `None` where the core tells what happened.
         retryable: Whether publishing the same message again may help.
+        published: After `publish_to_multiple_topics`: by topic the ids that there are.
     """
 
     def __init__(
@@ -95,6 +97,11 @@ class PublishError(PubSubSinkError):
         self.topic_name = topic_name
         self.original_error = original_error
         self.retryable = retryable
+        self.published: dict[str, str] = {}
+
+
+class TopicNotFoundError(PublishError):
+    """A topic does not exist, or is none of the sink's."""
 
 
 class PublishTimeoutError(PublishError, TimeoutError):

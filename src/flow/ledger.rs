@@ -112,7 +112,7 @@ impl Ledger {
             freed
         };
         self.budget.release(freed.bytes, freed.events);
-        self.statistics.published.fetch_add(sequences.len() as u64, Relaxed);
+        self.statistics.processed(sequences.len() as u64);
         self.statistics.passed.fetch_add(freed.events as u64, Relaxed);
     }
 

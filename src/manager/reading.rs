@@ -4,6 +4,7 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
 use tokio::sync::Notify;
@@ -16,12 +17,13 @@ use super::run::SAMPLE_INTERVAL;
 use super::shared::Shared;
 use super::supervisor::RestartPolicy;
 use super::{Failure, check};
-use crate::config::{CheckpointConfig, Config, SourceConfig, StreamConfig};
+use crate::config::{CheckpointConfig, Config, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::event::StreamId;
+use crate::flow::{Backoff, BackoffPolicy};
 use crate::pipeline::RunOptions;
 use crate::reader::Consumer;
-use crate::telemetry::{StatisticsSnapshot, StreamState};
+use crate::telemetry::{Part, StatisticsSnapshot, StreamState};
 
 use reader::Reader;
 
@@ -64,27 +66,15 @@ impl Reading {
         Ok(reading)
     }
 
-    /// Adds `mongodb.connections.<connection>.sources.<name>` as `source` says. It starts with the
-    /// next [`start`](Self::start).
+    /// Adds the stream `name` as `config` describes it. It starts with the next
+    /// [`start`](Self::start).
     ///
     /// # Errors
-    /// A [`ConfigError`] where there is no such connection, or a stream of this name, or the source
-    /// asks for what cannot be.
-    pub fn add_source(
-        &self,
-        connection: &str,
-        name: &str,
-        source: SourceConfig,
-    ) -> Result<(), ConfigError> {
-        let mut config = self.config.clone();
-        let Some(known) = config.mongodb.connections.get_mut(connection) else {
-            let path = format!("mongodb.connections.{connection}");
-            return Err(ConfigError { path, message: "no connection is called so".into() });
-        };
-        known.sources = [(name.to_owned(), source)].into();
-        let id = StreamId::new(connection, name);
-        let added = config.streams()?.into_iter().find(|stream| stream.id == id);
-        added.map_or(Ok(()), |stream| self.add(stream))
+    /// A [`ConfigError`] where `config` has no such stream, or there is one of this name already, or
+    /// it asks for what cannot be.
+    pub fn add_source(&self, config: &Config, name: &str) -> Result<(), ConfigError> {
+        let found = config.streams()?.into_iter().find(|stream| stream.id.to_string() == name);
+        self.add(found.ok_or_else(|| super::no_stream(name))?)
     }
 
     fn add(&self, config: StreamConfig) -> Result<(), ConfigError> {
@@ -111,7 +101,7 @@ impl Reading {
         let how = RunOptions {
             until_caught_up: false,
             accept_lane_change: false,
-            drain_timeout: self.config.shutdown.drain_timeout.duration(),
+            drain_timeout: self.drain_timeout(),
         };
         for reader in self.lock().values().filter(|reader| reader.begin()) {
             let policy = RestartPolicy::new(&self.config.error_handling, None);
@@ -119,6 +109,12 @@ impl Reading {
             let run = Arc::clone(reader).run(Arc::clone(&self.shared), policy, how);
             self.tasks.spawn(run.instrument(span));
         }
+    }
+
+    /// How long a drain may take: `shutdown.drain_timeout`.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Duration {
+        self.config.shutdown.drain_timeout.duration()
     }
 
     /// Waits until each stream that was started is open, or has failed at its first attempt.
@@ -178,6 +174,26 @@ impl Reading {
     pub fn refuse(&self, stream: &str, message: String) -> Result<(), ConfigError> {
         self.reader(stream)?.refused.send_replace(Some(message));
         Ok(())
+    }
+
+    /// Notes that the caller could not take an event and tries again (a message without any value),
+    /// or that it goes on (`None`).
+    ///
+    /// # Errors
+    /// A [`ConfigError`] where no stream has this name.
+    pub fn interrupted(&self, stream: &str, message: Option<&str>) -> Result<(), ConfigError> {
+        let statistics = &self.reader(stream)?.statistics;
+        match message {
+            Some(message) => statistics.interrupted(Part::Sink, &message),
+            None => statistics.recovered(Part::Sink),
+        }
+        Ok(())
+    }
+
+    /// How long to wait before the caller tries again.
+    #[must_use]
+    pub fn backoff(&self) -> Backoff {
+        BackoffPolicy::from(&self.config.error_handling).start()
     }
 
     /// Pauses a stream, or lets it go on.

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
@@ -98,6 +99,22 @@ impl Bridge {
         let done = Arc::clone(&self.done);
         let task = runtime::handle()?.spawn(async move { done.push(call, future.await) });
         Ok(Call { task: task.abort_handle() })
+    }
+
+    /// The same where the outcome is a value that cannot fail.
+    pub(super) fn spawn_value<T>(
+        &self,
+        call: u64,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> PyResult<Call>
+    where
+        T: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        self.spawn(call, async move {
+            let value = future.await;
+            let outcome: Outcome = Box::new(move |py| value.into_py_any(py));
+            outcome
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! documentation that Python sees is in `python/mongo_gcp_stream/_core/`.
 
 mod admin;
+mod batch;
 mod bridge;
 mod dead_letter;
 mod emulator;
@@ -11,6 +12,8 @@ mod errors;
 mod extended_json;
 mod logging;
 mod position;
+mod publisher;
+mod reading;
 mod runner;
 mod runtime;
 mod statistics;
@@ -30,6 +33,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<admin::Finding>()?;
     module.add_class::<admin::Step>()?;
     module.add_class::<admin::Validation>()?;
+    module.add_class::<batch::ChangeBatch>()?;
+    module.add_class::<batch::ChangeEvent>()?;
+    module.add_class::<batch::Committed>()?;
     module.add_class::<bridge::Bridge>()?;
     module.add_class::<bridge::Call>()?;
     module.add_class::<dead_letter::DeadLetter>()?;
@@ -42,6 +48,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(position::position_show, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_set, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_clear, module)?)?;
+    module.add_class::<reading::Consumer>()?;
+    module.add_class::<reading::Reading>()?;
+    module.add_class::<reading::RetryDelays>()?;
+    module.add_class::<publisher::PyPublisher>()?;
+    module.add_class::<publisher::Unpublished>()?;
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;

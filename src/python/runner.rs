@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, LogFormat};
 use crate::error::ConfigError;
-use crate::manager::{Manager, Report, RunOptions};
+use crate::manager::{self, Manager, Report, RunOptions};
 use crate::telemetry::logging;
 
 use super::errors::to_python;
@@ -107,14 +107,16 @@ pub(super) struct Failure {
     hint: String,
 }
 
+impl From<manager::Failure> for Failure {
+    fn from(failure: manager::Failure) -> Self {
+        Self { stream: failure.stream, message: failure.message, hint: failure.hint }
+    }
+}
+
 impl RunReport {
     fn new(py: Python<'_>, report: Report) -> PyResult<Self> {
-        let failures = report.failures.into_iter().map(|failure| {
-            Py::new(
-                py,
-                Failure { stream: failure.stream, message: failure.message, hint: failure.hint },
-            )
-        });
+        let failures =
+            report.failures.into_iter().map(|failure| Py::new(py, Failure::from(failure)));
         Ok(Self { exit_code: report.exit.code(), failures: failures.collect::<PyResult<_>>()? })
     }
 }

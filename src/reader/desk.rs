@@ -1,6 +1,7 @@
 //! Where batches lie until the caller takes them.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -35,7 +36,7 @@ impl Desk {
     pub fn consumer(self: &Arc<Self>) -> Option<Consumer> {
         let mut state = self.state();
         let free = !std::mem::replace(&mut state.has_consumer, true);
-        free.then(|| Consumer { desk: Arc::clone(self) })
+        free.then(|| Consumer { desk: Arc::clone(self), released: AtomicBool::default() })
     }
 
     /// Says that no batch comes any more.
@@ -79,6 +80,7 @@ impl Desk {
 #[derive(Debug)]
 pub struct Consumer {
     desk: Arc<Desk>,
+    released: AtomicBool,
 }
 
 impl Consumer {
@@ -89,8 +91,9 @@ impl Consumer {
             let filled = self.desk.filled.notified();
             {
                 let state = self.desk.state();
-                if !state.waiting.is_empty() || state.ended {
-                    return !state.waiting.is_empty();
+                let released = self.released.load(Relaxed);
+                if !state.waiting.is_empty() || state.ended || released {
+                    return !state.waiting.is_empty() && !released;
                 }
             }
             filled.await;
@@ -101,6 +104,9 @@ impl Consumer {
     #[must_use]
     pub fn take(&self) -> Option<Arc<Delivery>> {
         let mut state = self.desk.state();
+        if self.released.load(Relaxed) {
+            return None;
+        }
         state.out.retain(|delivery| !delivery.is_committed());
         let delivery = state.waiting.pop_front()?;
         state.out.push_back(Arc::clone(&delivery));
@@ -110,8 +116,13 @@ impl Consumer {
     }
 }
 
-impl Drop for Consumer {
-    fn drop(&mut self) {
+impl Consumer {
+    /// Gives the right back, and puts back what is not committed. From then on there is nothing to
+    /// take.
+    pub fn release(&self) {
+        if self.released.swap(true, Relaxed) {
+            return;
+        }
         let mut state = self.desk.state();
         state.has_consumer = false;
         let out = std::mem::take(&mut state.out);
@@ -120,5 +131,11 @@ impl Drop for Consumer {
         }
         drop(state);
         self.desk.filled.notify_waiters();
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.release();
     }
 }

@@ -15,6 +15,7 @@ from mongo_gcp_stream._core._admin import (
     setup,
     validate,
 )
+from mongo_gcp_stream._core._batch import ChangeBatch, ChangeEvent, Committed
 from mongo_gcp_stream._core._bridge import Bridge, Call
 from mongo_gcp_stream._core._dead_letter import (
     DeadLetter,
@@ -29,6 +30,8 @@ from mongo_gcp_stream._core._positions import (
     position_set,
     position_show,
 )
+from mongo_gcp_stream._core._publisher import Publisher, Unpublished
+from mongo_gcp_stream._core._reading import Consumer, Reading, RetryDelays
 from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
 from mongo_gcp_stream._core._transform import transform_event
 from mongo_gcp_stream._core._validator import Validator
@@ -36,18 +39,26 @@ from mongo_gcp_stream._core._validator import Validator
 __all__ = [
     "Bridge",
     "Call",
+    "ChangeBatch",
+    "ChangeEvent",
+    "Committed",
+    "Consumer",
     "DeadLetter",
     "EffectiveValue",
     "Emulator",
     "EmulatorStatistics",
     "Failure",
     "Finding",
+    "Publisher",
+    "Reading",
     "Redriven",
+    "RetryDelays",
     "RunReport",
     "Runner",
     "Step",
     "StoredPosition",
     "StreamStatistics",
+    "Unpublished",
     "Validation",
     "Validator",
     "__version__",

@@ -80,7 +80,11 @@ class StreamStatistics:
         """All failures, each counted once, those that were waited out included."""
     @property
     def processed_changes(self) -> int:
-        """Changes that Pub/Sub has acknowledged."""
+        """Changes that Pub/Sub has acknowledged; where Python reads the stream, those that were
+        committed."""
+    @property
+    def last_processed(self) -> float | None:
+        """When one was last processed, in seconds since the epoch; `None` before the first."""
     @property
     def invalid(self) -> int:
         """Events whose document breaks a rule of `schemas`, whatever became of them."""

@@ -57,6 +57,8 @@ pub struct StreamStatistics {
     oplog_start: AtomicU64,
     /// When the server last replied, in milliseconds after `born`.
     replied_at: AtomicU64,
+    /// When a receipt last came back, in milliseconds after `born`.
+    processed_at: AtomicU64,
     /// When the position was last stored, in milliseconds after `born`.
     stored_at: AtomicU64,
     born: Instant,
@@ -90,6 +92,7 @@ impl StreamStatistics {
             operation_time: AtomicU64::default(),
             oplog_start: AtomicU64::default(),
             replied_at: AtomicU64::default(),
+            processed_at: AtomicU64::default(),
             stored_at: AtomicU64::default(),
             born: Instant::now(),
             life: Mutex::default(),
@@ -154,6 +157,12 @@ impl StreamStatistics {
         self.position_time.store(u64::from(cluster_time.time), Relaxed);
     }
 
+    /// Notes the receipts of `count` events.
+    pub fn processed(&self, count: u64) {
+        self.published.fetch_add(count, Relaxed);
+        self.processed_at.store(self.now_ms(), Relaxed);
+    }
+
     /// Notes that the position was stored.
     pub fn stored(&self) {
         self.stored_at.store(self.now_ms(), Relaxed);
@@ -214,7 +223,12 @@ impl StreamStatistics {
     }
 
     fn replied_at_epoch(&self) -> Option<f64> {
-        self.seconds_since(&self.replied_at).map(|ago| epoch_seconds() - ago)
+        self.since_epoch(&self.replied_at)
+    }
+
+    /// The moment that `at` holds, in seconds since the epoch; `None` for never.
+    fn since_epoch(&self, at: &AtomicU64) -> Option<f64> {
+        self.seconds_since(at).map(|ago| epoch_seconds() - ago)
     }
 }
 

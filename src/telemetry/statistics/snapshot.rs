@@ -27,6 +27,8 @@ pub struct StatisticsSnapshot {
     pub total_errors: u64,
     /// Events whose receipt has come back.
     pub processed_changes: u64,
+    /// When a receipt last came back, in seconds since the epoch.
+    pub last_processed: Option<f64>,
     /// Dead letters that are safe; their events count as processed.
     pub dead_lettered: u64,
     /// Events read; those that a restart reads again count again.
@@ -84,6 +86,7 @@ impl StreamStatistics {
             last_healthy: if streaming { self.replied_at_epoch() } else { life.last_healthy },
             total_errors: life.total_errors,
             processed_changes: published,
+            last_processed: self.since_epoch(&self.processed_at),
             dead_lettered: self.dead_lettered.load(Relaxed),
             read,
             bytes,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::str::FromStr;
 
 use tokio::time::Instant;
 
@@ -38,6 +39,16 @@ impl StreamState {
             Self::Failed => "failed",
             Self::Stopped => "stopped",
         }
+    }
+}
+
+impl FromStr for StreamState {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        use StreamState::{BackingOff, Failed, Paused, Starting, Stopped, Streaming};
+        let all = [Starting, Streaming, BackingOff, Paused, Failed, Stopped];
+        all.into_iter().find(|state| state.name() == name).ok_or(())
     }
 }
 

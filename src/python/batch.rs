@@ -1,0 +1,254 @@
+//! `ChangeBatch` and `ChangeEvent`: one buffer, and Python objects only for what is looked at.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyIndexError, PyStopIteration, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDateTime, PyList, PyTzInfo};
+
+use crate::event::{ChangeEvent as Fields, Image};
+use crate::format::json::write_document;
+use crate::reader::Delivery;
+
+use super::errors::to_python;
+use super::extended_json::{json, json_mode};
+
+/// Events that were read together, in stream order.
+#[pyclass(frozen, sequence, module = "mongo_gcp_stream._core")]
+pub(super) struct ChangeBatch {
+    delivery: Arc<Delivery>,
+}
+
+impl ChangeBatch {
+    pub(super) fn new(delivery: Arc<Delivery>) -> Self {
+        Self { delivery }
+    }
+}
+
+#[pymethods]
+impl ChangeBatch {
+    fn __len__(&self) -> usize {
+        self.delivery.batch.len()
+    }
+
+    fn __getitem__(&self, index: isize) -> PyResult<ChangeEvent> {
+        let length = self.delivery.batch.len();
+        let from_end = index.checked_add_unsigned(length).filter(|_| index < 0);
+        let index = usize::try_from(from_end.unwrap_or(index)).unwrap_or(usize::MAX);
+        if index >= length {
+            return Err(PyIndexError::new_err("batch index out of range"));
+        }
+        Ok(ChangeEvent { delivery: Arc::clone(&self.delivery), index })
+    }
+
+    /// Size of all events in bytes of BSON.
+    #[getter]
+    fn bytes(&self) -> usize {
+        self.delivery.batch.bytes()
+    }
+
+    /// Says that the first `count` events are done with, or all.
+    #[pyo3(signature = (count = None))]
+    fn commit(&self, count: Option<usize>) -> Committed {
+        Committed { noted: self.delivery.commit(count.unwrap_or(usize::MAX)) }
+    }
+
+    /// The raw BSON of each event.
+    fn raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.delivery.batch.events().map(|event| PyBytes::new(py, event)))
+    }
+
+    /// A `pyarrow.Table` with a row an event.
+    fn to_arrow<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let module = slf.py().import("mongo_gcp_stream._arrow")?;
+        module.getattr("to_arrow")?.call1((slf,))
+    }
+
+    /// Each event as JSON.
+    #[pyo3(signature = (mode = "relaxed"))]
+    fn payloads<'py>(&self, py: Python<'py>, mode: &str) -> PyResult<Bound<'py, PyList>> {
+        let mode = json_mode(mode)?;
+        let events = self.delivery.batch.events().map(|event| json(py, event, mode));
+        PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("ChangeBatch({} events, {} bytes)", self.__len__(), self.bytes())
+    }
+}
+
+/// Whether a commit was noted; it can also be awaited, and is done at once.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct Committed {
+    noted: bool,
+}
+
+#[pymethods]
+impl Committed {
+    fn __bool__(&self) -> bool {
+        self.noted
+    }
+
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// What is awaited ends at once, with whether the commit was noted.
+    fn __next__(&self) -> PyResult<()> {
+        Err(PyStopIteration::new_err(self.noted))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Committed({})", if self.noted { "True" } else { "False" })
+    }
+}
+
+/// One change event; its parts become Python objects when they are asked for.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct ChangeEvent {
+    delivery: Arc<Delivery>,
+    index: usize,
+}
+
+#[pymethods]
+impl ChangeEvent {
+    /// Says that this event and all before it in its batch are done with.
+    fn commit(&self) -> Committed {
+        Committed { noted: self.delivery.commit(self.index + 1) }
+    }
+
+    /// The whole event as BSON.
+    #[getter]
+    fn raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.bson())
+    }
+
+    /// The whole event as a dict.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        decode(py, self.bson())
+    }
+
+    /// The whole event as JSON text.
+    #[pyo3(signature = (mode = "relaxed"))]
+    fn json(&self, mode: &str) -> PyResult<String> {
+        let mut text = Vec::new();
+        let written = write_document(self.bson(), json_mode(mode)?, &mut text);
+        let text = written.map(|()| String::from_utf8_lossy(&text).into_owned());
+        text.map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// The resume token.
+    #[getter]
+    fn resume_token<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        decode(py, self.fields(py)?.token)
+    }
+
+    #[getter]
+    fn event_id(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.fields(py)?.event_id().to_string())
+    }
+
+    #[getter]
+    fn operation_type(&self, py: Python<'_>) -> PyResult<Option<&str>> {
+        Ok(self.fields(py)?.operation)
+    }
+
+    #[getter]
+    fn database(&self, py: Python<'_>) -> PyResult<Option<&str>> {
+        Ok(self.fields(py)?.database)
+    }
+
+    #[getter]
+    fn collection(&self, py: Python<'_>) -> PyResult<Option<&str>> {
+        Ok(self.fields(py)?.collection)
+    }
+
+    /// `bson.Timestamp`.
+    #[getter]
+    fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        static TIMESTAMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let Some(time) = self.fields(py)?.time() else { return Ok(None) };
+        let class = imported(py, &TIMESTAMP, "Timestamp")?;
+        class.call1((time.time, time.increment)).map(Some)
+    }
+
+    /// `datetime.datetime`, aware, in UTC.
+    #[getter]
+    fn wall_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDateTime>>> {
+        let Some(ms) = self.fields(py)?.wall_time_ms else { return Ok(None) };
+        #[expect(clippy::cast_precision_loss, reason = "whole milliseconds of this era fit")]
+        let seconds = ms as f64 / 1e3;
+        PyDateTime::from_timestamp(py, seconds, Some(&*PyTzInfo::utc(py)?)).map(Some)
+    }
+
+    #[getter]
+    fn document_key<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.fields(py)?.document_key.map(|key| decode(py, key)).transpose()
+    }
+
+    #[getter]
+    fn full_document<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        image(py, self.fields(py)?.full_document)
+    }
+
+    #[getter]
+    fn full_document_before_change<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        image(py, self.fields(py)?.before_change)
+    }
+
+    #[getter]
+    fn update_description<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.fields(py)?.update_description.map(|update| decode(py, update)).transpose()
+    }
+
+    /// No value of the document.
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let fields = self.fields(py)?;
+        let name = [fields.database, fields.collection].map(|part| part.unwrap_or("?"));
+        let operation = fields.operation.unwrap_or("?");
+        Ok(format!(
+            "ChangeEvent({operation} in {}, event_id {})",
+            name.join("."),
+            fields.event_id()
+        ))
+    }
+}
+
+impl ChangeEvent {
+    fn bson(&self) -> &[u8] {
+        self.delivery.batch.event(self.index).unwrap_or_default()
+    }
+
+    fn fields(&self, py: Python<'_>) -> PyResult<Fields<'_>> {
+        Fields::decode(self.bson()).map_err(|error| to_python(py, &error.into()))
+    }
+}
+
+fn image<'py>(py: Python<'py>, image: Image<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    image.document().map(|document| decode(py, document)).transpose()
+}
+
+/// A dict of the types that pymongo's users know.
+fn decode<'py>(py: Python<'py>, bson: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    imported(py, &DECODE, "decode")?.call1((PyBytes::new(py, bson),))
+}
+
+/// `bson.<name>`, looked up once.
+fn imported<'py>(
+    py: Python<'py>,
+    cell: &'static PyOnceLock<Py<PyAny>>,
+    name: &str,
+) -> PyResult<&'py Bound<'py, PyAny>> {
+    let found =
+        cell.get_or_try_init(py, || Ok::<_, PyErr>(py.import("bson")?.getattr(name)?.unbind()));
+    Ok(found?.bind(py))
+}
