@@ -47,7 +47,7 @@ impl Receipts {
         let trouble = trouble.map_or_else(String::new, |reason| format!(": {reason}"));
         PublishError {
             kind: PublishErrorKind::Timeout,
-            message: format!("not published within {:?}{trouble}", self.timeout),
+            message: format!("no acknowledgement within {:?}{trouble}", self.timeout),
             sequence: None,
         }
     }

@@ -164,7 +164,7 @@ async fn a_call_ends_at_its_deadline_and_what_is_behind_it_goes_on() {
     let receipts = late.wait().await;
     assert_eq!(kinds(&receipts), [Some(PublishErrorKind::Timeout)]);
     let error = receipts[0].as_ref().unwrap_err().to_string();
-    assert_eq!(error, "not published within 50ms: UNAVAILABLE");
+    assert_eq!(error, "no acknowledgement within 50ms: UNAVAILABLE");
     scene.emulator.clear_faults();
     assert_eq!(kinds(&behind.wait().await), [None]);
     assert_eq!(of_key(&scene.arrived().await, "a"), ["1"]);
