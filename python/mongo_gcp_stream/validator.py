@@ -83,7 +83,8 @@ class DocumentValidator:
         """
         errors = self._broken(stream_id, doc)
         if errors:
-            raise ValidationError(f"{stream_id}: {'; '.join(errors)}", errors)
+            hint = "Correct the document, or the rules in `schemas`."
+            raise ValidationError(f"{stream_id}: {'; '.join(errors)}", errors, hint=hint)
         connection_id, _, source_name = stream_id.partition(".")
         transformed = {key: value for key, value in doc.items() if key != "_metadata"}
         transformed["_metadata"] = {
@@ -129,7 +130,7 @@ class DocumentValidator:
         rest: dict[str, object] = {}
         for field, rule in rules.items():
             at = f"{path}.{field}"
-            if not isinstance(rule, Mapping) or "validation" not in rule:
+            if not isinstance(rule, Mapping) or rule.get("validation") is None:
                 rest[str(field)] = _plain(rule, at)
                 continue
             if not callable(rule["validation"]):

@@ -211,6 +211,17 @@ def test_googles_own_fake_takes_what_is_published(strict: PubSubFake) -> None:
         PubSubSink(PROJECT, {"missing": {}})
 
 
+def test_a_pubsub_that_was_away_is_found_again(strict: PubSubFake) -> None:
+    with PubSubSink(PROJECT, KEYED) as sink:
+        sink.publish_message(order("ann", 0), "orders")
+        strict.down()
+        with pytest.raises(PublishTimeoutError, match="UNAVAILABLE"):
+            sink.publish_message(order("ann", 1), "orders", timeout=0.3)
+        strict.up()
+        sink.publish_message(order("ann", 2), "orders")
+    assert [json.loads(message.data)["n"] for message in strict.messages()] == [0, 2]
+
+
 def test_with_fail_fast_the_first_failure_is_raised_and_the_rest_not_sent(
     pubsub: Emulator,
 ) -> None:

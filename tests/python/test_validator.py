@@ -51,6 +51,7 @@ def errors_of(rules: dict[str, Any], document: dict[str, Any]) -> list[str]:
         ({"pattern": "^[a-z]+$"}, "abc", "ABC", "a: pattern"),
         ({"pattern": r"^\$\{x\}$"}, "${x}", "x", "a: pattern"),
         ({"enum": ["a", 1, True]}, 1, "b", "a: enum"),
+        ({"type": "number", "min": None, "validation": None}, 1, "1", "a: type number"),
     ],
 )
 def test_each_rule_takes_what_keeps_it_and_names_what_breaks_it(

@@ -1,6 +1,6 @@
 """Messages of one's own, published with the core; what `PubSubSink` is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, final
 
 from mongo_gcp_stream._core._bridge import Bridge, Call
@@ -43,7 +43,7 @@ class Publisher:
 
     def __new__(
         cls,
-        topics: Mapping[str, int],
+        topics: dict[str, int],
         *,
         endpoint: str | None = None,
         region: str | None = None,
@@ -75,7 +75,7 @@ class Publisher:
         """Begin what `look_up` does; the result is that of `call`."""
     def publish(
         self,
-        messages: Sequence[tuple[str, bytes, Mapping[str, str], str]],
+        messages: Sequence[tuple[str, bytes, dict[str, str], str]],
         timeout_ms: int,
         fail_fast: bool,
     ) -> list[str | Unpublished]:
@@ -97,7 +97,7 @@ class Publisher:
         self,
         bridge: Bridge,
         call: int,
-        messages: Sequence[tuple[str, bytes, Mapping[str, str], str]],
+        messages: Sequence[tuple[str, bytes, dict[str, str], str]],
         timeout_ms: int,
         fail_fast: bool,
     ) -> Call:

@@ -7,6 +7,8 @@ use tonic::Code;
 use super::*;
 use crate::emulator::{Emulator, Fault};
 
+mod properties;
+
 const TOPIC: &str = "projects/p/topics/orders";
 const SUBSCRIPTION: &str = "projects/p/subscriptions/orders";
 const LONG: Duration = Duration::from_secs(30);
