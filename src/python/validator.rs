@@ -60,9 +60,11 @@ fn of_stream(stream: &str, rules: Value) -> Result<Option<transform::Validator>,
         "schemas": {stream: rules},
     });
     // What is wrong elsewhere comes of the stream's name.
-    let own = |error: ConfigError| match error.path.starts_with("schemas") {
-        true => error,
-        false => ConfigError { path: path.clone(), ..error },
+    let own = |error: ConfigError| {
+        if error.path.starts_with("schemas") {
+            return error;
+        }
+        ConfigError { path: path.clone(), ..error }
     };
     let config = config::from_value(tree, &Environment::default()).map_err(own)?.config;
     let streams = config.streams().map_err(own)?;

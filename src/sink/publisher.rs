@@ -159,14 +159,14 @@ impl Publisher {
         let (call, receipts) = Call::begin(messages.len(), timeout, fail_fast, &self.room.open);
         let mut fresh = Vec::new();
         let mut lanes = self.room.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut filled = 0;
+        let mut filled = 0_usize;
         for (index, message) in messages.into_iter().enumerate() {
             if let Some(error) = self.room.never(&message) {
                 call.settle(index, Err(error));
                 continue;
             }
             let key = if message.ordering_key.is_empty() {
-                if filled % self.room.limits.messages == 0 {
+                if filled.is_multiple_of(self.room.limits.messages) {
                     lanes.unordered = (lanes.unordered + 1) % self.room.unordered_lanes;
                 }
                 filled += 1;
