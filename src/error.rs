@@ -149,6 +149,8 @@ pub enum PublishErrorKind {
     ClaimCheck,
     /// The sink was stopped before the message was sent.
     Shutdown,
+    /// The caller's time is over: the message may or may not have been published.
+    Timeout,
 }
 
 /// A message cannot be published.

@@ -38,6 +38,7 @@ pub fn restart(error: &Error) -> Restart {
         },
         Error::Publish(error) => match error.kind {
             PublishErrorKind::Unavailable
+            | PublishErrorKind::Timeout
             | PublishErrorKind::Shutdown
             | PublishErrorKind::DeadLetter => Always,
             PublishErrorKind::TopicMissing | PublishErrorKind::Auth => IfItWorked,
@@ -160,7 +161,9 @@ fn publish_hint(kind: PublishErrorKind) -> &'static str {
         PublishErrorKind::ClaimCheck => {
             "Create the bucket or folder of `oversize.claim_check.url`, and let the account write there (roles/storage.objectUser)."
         }
-        PublishErrorKind::Unavailable => "Check network access to Pub/Sub.",
+        PublishErrorKind::Unavailable | PublishErrorKind::Timeout => {
+            "Check network access to Pub/Sub."
+        }
         PublishErrorKind::Shutdown => "Start again: what was not acknowledged is sent then.",
     }
 }

@@ -6,8 +6,10 @@ mod control;
 pub mod dead_letter;
 mod finding;
 mod gcloud;
+mod look_up;
 mod setup;
 
 pub use check::check;
 pub use finding::{Finding, Severity};
+pub use look_up::{LookUp, look_up};
 pub use setup::{Action, Step, plan, setup};

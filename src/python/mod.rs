@@ -13,11 +13,13 @@ mod errors;
 mod extended_json;
 mod logging;
 mod position;
+mod publisher;
 mod reading;
 mod runner;
 mod runtime;
 mod statistics;
 mod transform;
+mod validator;
 
 use pyo3::prelude::*;
 
@@ -52,11 +54,14 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reading::Consumer>()?;
     module.add_class::<reading::Reading>()?;
     module.add_class::<reading::RetryDelays>()?;
+    module.add_class::<publisher::PyPublisher>()?;
+    module.add_class::<publisher::Unpublished>()?;
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;
     module.add_function(wrap_pyfunction!(logging::log_format, module)?)?;
     module.add_class::<statistics::PyStreamStatistics>()?;
+    module.add_class::<validator::PyValidator>()?;
     module.add_function(wrap_pyfunction!(admin::check, module)?)?;
     module.add_function(wrap_pyfunction!(admin::setup, module)?)?;
     module.add_function(wrap_pyfunction!(admin::validate, module)?)?;

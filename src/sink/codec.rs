@@ -1,5 +1,6 @@
 //! Writes a `PublishRequest` straight into the gRPC frame, from messages that are encoded already.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
@@ -41,33 +42,69 @@ impl PublishFrame {
     }
 }
 
-/// Encodes a [`PublishFrame`] with one copy of each message; decodes a `PublishResponse` to the
-/// number of its message ids.
-#[derive(Debug)]
-pub struct PublishCodec {
-    frame_len: usize,
+/// What is kept of the message ids in a `PublishResponse`.
+pub trait MessageIds: Default + Send + Sync + 'static {
+    /// Takes the next id, `len` bytes of `buf`; `None` for one that is no text.
+    fn take(&mut self, buf: &mut impl Buf, len: usize) -> Option<()>;
+
+    /// Number of ids.
+    fn count(&self) -> usize;
 }
 
-impl PublishCodec {
-    /// The codec for one request, whose buffer is allocated once, at its size.
-    #[must_use]
-    pub fn new(frame: &PublishFrame) -> Self {
-        Self { frame_len: frame.len() }
+/// Their number.
+impl MessageIds for usize {
+    fn take(&mut self, buf: &mut impl Buf, len: usize) -> Option<()> {
+        buf.advance(len);
+        *self += 1;
+        Some(())
+    }
+
+    fn count(&self) -> usize {
+        *self
     }
 }
 
-impl Codec for PublishCodec {
+/// All of them, in the order of the messages.
+impl MessageIds for Vec<String> {
+    fn take(&mut self, buf: &mut impl Buf, len: usize) -> Option<()> {
+        let id = buf.copy_to_bytes(len);
+        self.push(String::from_utf8(id.into()).ok()?);
+        Some(())
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+/// Encodes a [`PublishFrame`] with one copy of each message; decodes a `PublishResponse` to what is
+/// kept of its message ids.
+#[derive(Debug)]
+pub struct PublishCodec<I> {
+    frame_len: usize,
+    ids: PhantomData<fn() -> I>,
+}
+
+impl<I> PublishCodec<I> {
+    /// The codec for one request, whose buffer is allocated once, at its size.
+    #[must_use]
+    pub fn new(frame: &PublishFrame) -> Self {
+        Self { frame_len: frame.len(), ids: PhantomData }
+    }
+}
+
+impl<I: MessageIds> Codec for PublishCodec<I> {
     type Encode = PublishFrame;
-    type Decode = usize;
+    type Decode = I;
     type Encoder = FrameEncoder;
-    type Decoder = IdCounter;
+    type Decoder = IdReader<I>;
 
     fn encoder(&mut self) -> FrameEncoder {
         FrameEncoder { frame_len: self.frame_len }
     }
 
-    fn decoder(&mut self) -> IdCounter {
-        IdCounter
+    fn decoder(&mut self) -> IdReader<I> {
+        IdReader(PhantomData)
     }
 }
 
@@ -102,21 +139,21 @@ fn put_frame(frame: &PublishFrame, buf: &mut impl BufMut) {
 
 /// See [`PublishCodec`].
 #[derive(Debug)]
-pub struct IdCounter;
+pub struct IdReader<I>(PhantomData<fn() -> I>);
 
-impl Decoder for IdCounter {
-    type Item = usize;
+impl<I: MessageIds> Decoder for IdReader<I> {
+    type Item = I;
     type Error = Status;
 
-    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<usize>, Status> {
-        count_ids(buf).map(Some).ok_or_else(|| Status::internal("not a PublishResponse"))
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<I>, Status> {
+        read_ids(buf).map(Some).ok_or_else(|| Status::internal("not a PublishResponse"))
     }
 }
 
-/// Number of message ids in a `PublishResponse`, which has no other field; `None` for bytes that
-/// are not one.
-fn count_ids(buf: &mut impl Buf) -> Option<usize> {
-    let mut count = 0;
+/// The message ids in a `PublishResponse`, which has no other field; `None` for bytes that are not
+/// one.
+fn read_ids<I: MessageIds>(buf: &mut impl Buf) -> Option<I> {
+    let mut ids = I::default();
     while buf.has_remaining() {
         if buf.get_u8() != FIELD_1 {
             return None;
@@ -125,10 +162,9 @@ fn count_ids(buf: &mut impl Buf) -> Option<usize> {
         if len > buf.remaining() {
             return None;
         }
-        buf.advance(len);
-        count += 1;
+        ids.take(buf, len)?;
     }
-    Some(count)
+    Some(ids)
 }
 
 #[cfg(test)]
@@ -174,18 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_counted() {
+    fn ids_are_counted_or_kept() {
         for ids in [vec![], vec!["1".to_owned()], vec!["x".repeat(300); 1000]] {
-            let count = ids.len();
-            let response = PublishResponse { message_ids: ids }.encode_to_vec();
-            assert_eq!(count_ids(&mut response.as_slice()), Some(count));
+            let response = PublishResponse { message_ids: ids.clone() }.encode_to_vec();
+            assert_eq!(read_ids(&mut response.as_slice()), Some(ids.len()));
+            assert_eq!(read_ids(&mut response.as_slice()), Some(ids));
         }
     }
 
     #[test]
-    fn bytes_that_are_no_response_are_no_count() {
+    fn bytes_that_are_no_response_have_no_ids() {
         for bytes in [&[0x0a][..], &[0x0a, 5, 1], &[0x12, 0], &[0x0a, 0xff, 0xff]] {
-            assert_eq!(count_ids(&mut &*bytes), None, "{bytes:?}");
+            assert_eq!(read_ids::<usize>(&mut &*bytes), None, "{bytes:?}");
         }
+        assert_eq!(read_ids::<Vec<String>>(&mut &[0x0a, 1, 0xff][..]), None);
     }
 }

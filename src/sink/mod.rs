@@ -5,6 +5,8 @@
 //! task moves messages through `lanes` (which may send what, and when), `batcher` (how a lane's
 //! queue becomes requests), `transport` and `codec` (one attempt of a request) and `codes` (what
 //! its outcome means). What cannot be delivered goes through `dead_letter`.
+//!
+//! Beside the line, [`Publisher`] publishes messages of a caller's own, who waits for their ids.
 
 mod batcher;
 mod claim_check;
@@ -14,6 +16,7 @@ mod culprit;
 pub(crate) mod dead_letter;
 mod lane;
 mod lanes;
+mod publisher;
 mod pubsub;
 mod topics;
 mod transport;
@@ -21,6 +24,7 @@ mod transport;
 pub use claim_check::ClaimStore;
 pub(crate) use codes::name as code_name;
 pub use dead_letter::{DeadLetterFile, DeadLetterPlaces};
+pub use publisher::{Outgoing, Publisher, PublisherRules, Receipts};
 pub use pubsub::PubSubSink;
 pub use topics::{Publishing, Topics};
 pub use transport::Connection;

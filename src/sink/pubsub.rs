@@ -289,7 +289,8 @@ impl Task {
             {
                 return (request.lane, Err(failure));
             }
-            (request.lane, connection.publish(&topic, request.batch, timeout).await)
+            let published = connection.publish::<usize>(&topic, request.batch, timeout).await;
+            (request.lane, published.map(drop))
         }));
     }
 

@@ -12,7 +12,7 @@ use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::transport::{Channel, ClientTlsConfig};
 
 use super::batcher::Batch;
-use super::codec::{PublishCodec, PublishFrame, topic_field};
+use super::codec::{MessageIds, PublishCodec, PublishFrame, topic_field};
 use super::codes::{Failure, Fate};
 use crate::config::{Endpoint, GcpConfig, PubSubConfig};
 use crate::error::{ConfigError, Error, PublishError, PublishErrorKind};
@@ -81,8 +81,16 @@ impl Connection {
     /// [`Error::Config`] for an unusable `pubsub.endpoint`; [`Error::Publish`], `Auth` when there
     /// are no credentials, `Unavailable` when `PUBSUB_EMULATOR_HOST` is no address.
     pub fn open(gcp: &GcpConfig, pubsub: &PubSubConfig) -> Result<Self, Error> {
+        Self::open_at(pubsub.endpoint.as_deref(), gcp.region.as_deref())
+    }
+
+    /// [`open`](Self::open) without the rest of the configuration.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(crate) fn open_at(configured: Option<&str>, region: Option<&str>) -> Result<Self, Error> {
         let emulator = std::env::var("PUBSUB_EMULATOR_HOST").ok().filter(|host| !host.is_empty());
-        match endpoint(emulator.as_deref(), pubsub.endpoint.as_deref(), gcp.region.as_deref())? {
+        match endpoint(emulator.as_deref(), configured, region)? {
             Endpoint::Plain(uri) => {
                 Ok(Self { channel: transport(&uri)?.connect_lazy(), credentials: None })
             }
@@ -115,33 +123,33 @@ impl Connection {
     }
 
     /// One attempt to publish `batch`, which ends within `timeout`.
-    pub(super) async fn publish(
+    pub(super) async fn publish<I: MessageIds>(
         &self,
         topic: &Topic,
         batch: Arc<Batch>,
         timeout: Duration,
-    ) -> Result<(), Failure> {
+    ) -> Result<I, Failure> {
         tokio::time::timeout(timeout, self.attempt(topic, batch, timeout))
             .await
             .unwrap_or_else(|_| Err(Failure::unknown("DEADLINE_EXCEEDED")))
     }
 
-    async fn attempt(
+    async fn attempt<I: MessageIds>(
         &self,
         topic: &Topic,
         batch: Arc<Batch>,
         timeout: Duration,
-    ) -> Result<(), Failure> {
+    ) -> Result<I, Failure> {
         let sent = batch.messages.len();
         let frame = PublishFrame { topic: topic.field.clone(), batch };
-        let codec = PublishCodec::new(&frame);
+        let codec = PublishCodec::<I>::new(&frame);
         let mut request = Request::new(frame);
         let generation = self.authorise(&mut request, topic.routing.clone()).await?;
         request.set_timeout(timeout);
         let mut grpc = Grpc::new(self.channel.clone());
         grpc.ready().await.map_err(|_| Failure::unknown("UNAVAILABLE"))?;
         match grpc.unary(request, PathAndQuery::from_static(PUBLISH), codec).await {
-            Ok(response) if response.get_ref() == &sent => Ok(()),
+            Ok(response) if response.get_ref().count() == sent => Ok(response.into_inner()),
             Ok(_) => Err(Failure::unknown("another number of message ids than of messages")),
             Err(status) => {
                 let failure = Failure::from(&status);

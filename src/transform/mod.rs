@@ -25,7 +25,7 @@ use lane::LaneChoice;
 use memory::LaneMemory;
 use oversize::Oversize;
 use route::Route;
-use validate::Validator;
+pub(crate) use validate::Validator;
 use write::{Draft, Sheet};
 
 /// What turns the events of one stream into messages: compiled once, applied to each event.

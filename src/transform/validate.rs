@@ -2,8 +2,6 @@
 
 mod rule;
 
-use std::fmt::Write as _;
-
 use crate::config::{Config, OnInvalid, StreamConfig};
 use crate::error::ConfigError;
 use crate::event::ChangeEvent;
@@ -15,7 +13,7 @@ const MAX_TEXT: usize = 512;
 
 /// The rules for the documents of one stream.
 #[derive(Debug)]
-pub(super) struct Validator {
+pub(crate) struct Validator {
     rules: Vec<Rule>,
     /// What becomes of an event whose document breaks one.
     pub on_invalid: OnInvalid,
@@ -45,18 +43,22 @@ impl Validator {
     /// The rules that it breaks, `path: rule; path: rule`, never with a value.
     pub fn check(&self, read: &ChangeEvent<'_>) -> Result<(), String> {
         let Some(document) = read.full_document.document() else { return Ok(()) };
-        let mut broken = String::new();
-        for rule in &self.rules {
-            if let Err(what) = rule.check(document) {
-                let gap = if broken.is_empty() { "" } else { "; " };
-                let _ = write!(broken, "{gap}{}: {what}", rule.path());
-            }
-        }
+        let broken = self.broken(document);
         if broken.is_empty() {
             return Ok(());
         }
+        let mut broken = broken.join("; ");
         cut(&mut broken, MAX_TEXT);
         Err(broken)
+    }
+
+    /// The rules that `document` breaks, each as `path: rule`.
+    pub fn broken(&self, document: &[u8]) -> Vec<String> {
+        let broken = |rule: &Rule| {
+            let what = rule.check(document).err()?;
+            Some(format!("{}: {what}", rule.path()))
+        };
+        self.rules.iter().filter_map(broken).collect()
     }
 }
 

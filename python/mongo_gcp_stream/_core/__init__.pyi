@@ -31,9 +31,11 @@ from mongo_gcp_stream._core._positions import (
     position_set,
     position_show,
 )
+from mongo_gcp_stream._core._publisher import Publisher, Unpublished
 from mongo_gcp_stream._core._reading import Consumer, Reading, RetryDelays
 from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
 from mongo_gcp_stream._core._transform import transform_event
+from mongo_gcp_stream._core._validator import Validator
 
 __all__ = [
     "Bridge",
@@ -48,6 +50,7 @@ __all__ = [
     "EmulatorStatistics",
     "Failure",
     "Finding",
+    "Publisher",
     "Reading",
     "Redriven",
     "RetryDelays",
@@ -56,7 +59,9 @@ __all__ = [
     "Step",
     "StoredPosition",
     "StreamStatistics",
+    "Unpublished",
     "Validation",
+    "Validator",
     "__version__",
     "check",
     "dead_letter_list",
