@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::path::{join, nearest};
 use super::validate::{error, expect};
-use super::{Config, SourceConfig};
+use super::{Config, JsonSchemaConfig, SourceConfig};
 use crate::error::ConfigError;
 use crate::event::FieldPath;
 use crate::limits::MAX_ATTRIBUTE_VALUE;
@@ -70,12 +70,15 @@ pub enum FieldType {
     Array,
 }
 
-/// What becomes of documents that break a rule of `schemas`.
+/// What else documents are held against, and what becomes of those that break a rule.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationConfig {
     /// What becomes of an event whose document breaks a rule. Default: `dead_letter`.
     pub on_invalid: OnInvalid,
+    /// A JSON Schema of the documents, beside the rules of `schemas`. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<JsonSchemaConfig>,
     /// Sent as the attribute `schema_version`, where it is set. Default: `null`.
     pub schema_version: Option<String>,
 }
@@ -117,7 +120,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             &format!("{path}.schema_version"),
             "expected a text of 1 to 1024 bytes",
         )?;
-        let has_rules = config.schemas.get(&stream).is_some_and(|rules| !rules.is_empty());
+        let json_schema = source.validation.json_schema.as_ref();
+        json_schema.map_or(Ok(()), |schema| {
+            schema.check(source).map_err(|error| error.below(&format!("{path}.json_schema")))
+        })?;
+        let has_rules = config.schemas.get(&stream).is_some_and(|rules| !rules.is_empty())
+            || json_schema.is_some();
         let needs_place = source.validation.on_invalid == OnInvalid::DeadLetter;
         expect(
             !has_rules || !needs_place || config.has_dead_letters(),

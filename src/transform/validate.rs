@@ -1,13 +1,15 @@
-//! Whether a document is as `schemas` says, looked up in its raw bytes.
+//! Whether a document is as `schemas` and its JSON Schema say, looked up in its raw bytes.
 
+mod bson_type;
+mod instance;
+mod json_schema;
 mod rule;
-
-use std::fmt::Write as _;
 
 use crate::config::{Config, OnInvalid, StreamConfig};
 use crate::error::ConfigError;
 use crate::event::ChangeEvent;
 
+use json_schema::JsonSchema;
 use rule::Rule;
 
 /// Longest text of what a document breaks, in bytes: it goes into attributes and errors.
@@ -17,6 +19,7 @@ const MAX_TEXT: usize = 512;
 #[derive(Debug)]
 pub(super) struct Validator {
     rules: Vec<Rule>,
+    json_schema: Option<JsonSchema>,
     /// What becomes of an event whose document breaks one.
     pub on_invalid: OnInvalid,
 }
@@ -25,16 +28,27 @@ impl Validator {
     /// Compiles the rules of `stream`; `None` where it has none.
     pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Option<Self>, ConfigError> {
         let name = stream.id.to_string();
-        let Some(rules) = config.schemas.get(&name) else { return Ok(None) };
-        let compiled = rules.iter().map(|(field, rule)| {
+        let validation = &stream.source.validation;
+        let rules = config.schemas.get(&name);
+        if rules.is_none() && validation.json_schema.is_none() {
+            return Ok(None);
+        }
+        let compiled = rules.into_iter().flatten().map(|(field, rule)| {
             Rule::compile(field, rule).ok_or_else(|| ConfigError {
                 path: format!("schemas.{name}.{field}"),
                 message: "the rule cannot be understood".into(),
             })
         });
+        let json_schema = validation.json_schema.as_ref().map(JsonSchema::compile).transpose();
+        let id = &stream.id;
+        let path = format!(
+            "mongodb.connections.{}.sources.{}.validation.json_schema",
+            id.connection_id, id.source_name
+        );
         Ok(Some(Self {
             rules: compiled.collect::<Result<_, _>>()?,
-            on_invalid: stream.source.validation.on_invalid,
+            json_schema: json_schema.map_err(|error| error.below(&path))?,
+            on_invalid: validation.on_invalid,
         }))
     }
 
@@ -45,16 +59,18 @@ impl Validator {
     /// The rules that it breaks, `path: rule; path: rule`, never with a value.
     pub fn check(&self, read: &ChangeEvent<'_>) -> Result<(), String> {
         let Some(document) = read.full_document.document() else { return Ok(()) };
-        let mut broken = String::new();
-        for rule in &self.rules {
-            if let Err(what) = rule.check(document) {
-                let gap = if broken.is_empty() { "" } else { "; " };
-                let _ = write!(broken, "{gap}{}: {what}", rule.path());
-            }
+        let of_rules = self.rules.iter().filter_map(|rule| {
+            let what = rule.check(document).err()?;
+            Some(format!("{}: {what}", rule.path()))
+        });
+        let mut broken: Vec<String> = of_rules.collect();
+        if let Some(schema) = &self.json_schema {
+            schema.check(document, &mut broken);
         }
         if broken.is_empty() {
             return Ok(());
         }
+        let mut broken = broken.join("; ");
         cut(&mut broken, MAX_TEXT);
         Err(broken)
     }
