@@ -2,12 +2,14 @@
 
 mod bson_types;
 mod keywords;
+mod mongodb;
 mod walk;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::mongodb::bson::Document;
 use jsonschema::json::Json;
 use jsonschema::{Draft, PatternOptions, Retrieve, ValidationOptions};
 use schemars::JsonSchema;
@@ -23,15 +25,18 @@ pub(crate) use bson_types::of_alias;
 pub(crate) use walk::Mistake;
 use walk::Walk;
 
-/// A JSON Schema of the documents: one of `inline`, `file` and `collection`.
+/// A JSON Schema of the documents: `inline`, `file` or `collection`, or none.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JsonSchemaConfig {
     /// The schema, draft 2020-12, with `bsonType` as MongoDB has it. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
+    #[schemars(example = serde_json::json!({"required": ["_id"]}))]
     pub inline: Option<Value>,
     /// A file with such a schema in JSON or YAML, relative to the working directory. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"./orders.schema.json")]
     pub file: Option<PathBuf>,
     /// Whether it is the collection's own: the `$jsonSchema` of its validator, read when the stream
     /// starts. Default: `false`.
@@ -67,8 +72,8 @@ impl JsonSchemaConfig {
     /// Checks what the types cannot tell; paths begin below `json_schema`.
     pub(super) fn check(&self, source: &SourceConfig) -> Result<(), ConfigError> {
         let ways = [self.inline.is_some(), self.file.is_some(), self.collection];
-        let message = "expected one of `inline`, `file` and `collection: true`";
-        if ways.into_iter().filter(|&chosen| chosen).count() != 1 {
+        let message = "expected one at the most of `inline`, `file` and `collection: true`";
+        if ways.into_iter().filter(|&chosen| chosen).count() > 1 {
             let path = if self.inline.is_some() { "inline" } else { "file" };
             return Err(error(path, message));
         }
@@ -82,7 +87,12 @@ impl JsonSchemaConfig {
                  of the source, or use `inline` or `file`",
             );
         }
-        self.schema().map(drop)
+        if self.is_set() { self.schema().map(drop) } else { Ok(()) }
+    }
+
+    /// Whether there is a schema.
+    pub(crate) fn is_set(&self) -> bool {
+        self.inline.is_some() || self.file.is_some() || self.collection || self.own.is_some()
     }
 
     /// The schema, read and checked; paths of errors begin below `json_schema`.
@@ -104,6 +114,23 @@ impl JsonSchemaConfig {
             let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
             error("file", format!("{}: {place}{message}", file.display()))
         })
+    }
+}
+
+impl JsonSchemaConfig {
+    /// Keeps the collection's own schema, which was read; paths begin below `json_schema`.
+    ///
+    /// # Errors
+    /// What of it cannot be checked here.
+    pub(crate) fn set_own(&mut self, schema: &Document) -> Result<(), ConfigError> {
+        let own = mongodb::translate(schema, "").map_err(|wrong| in_place("collection", wrong))?;
+        self.own = Some(own);
+        self.schema().map(drop)
+    }
+
+    /// Whether a schema has still to be read from the server.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.collection && self.own.is_none()
     }
 }
 

@@ -76,9 +76,8 @@ pub enum FieldType {
 pub struct ValidationConfig {
     /// What becomes of an event whose document breaks a rule. Default: `dead_letter`.
     pub on_invalid: OnInvalid,
-    /// A JSON Schema of the documents, beside the rules of `schemas`. Default: none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub json_schema: Option<JsonSchemaConfig>,
+    /// A JSON Schema of the documents, beside the rules of `schemas`: one of these at the most.
+    pub json_schema: JsonSchemaConfig,
     /// Sent as the attribute `schema_version`, where it is set. Default: `null`.
     pub schema_version: Option<String>,
 }
@@ -120,12 +119,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             &format!("{path}.schema_version"),
             "expected a text of 1 to 1024 bytes",
         )?;
-        let json_schema = source.validation.json_schema.as_ref();
-        json_schema.map_or(Ok(()), |schema| {
-            schema.check(source).map_err(|error| error.below(&format!("{path}.json_schema")))
-        })?;
+        let json_schema = &source.validation.json_schema;
+        let checked = json_schema.check(source);
+        checked.map_err(|error| error.below(&format!("{path}.json_schema")))?;
         let has_rules = config.schemas.get(&stream).is_some_and(|rules| !rules.is_empty())
-            || json_schema.is_some();
+            || json_schema.is_set();
         let needs_place = source.validation.on_invalid == OnInvalid::DeadLetter;
         expect(
             !has_rules || !needs_place || config.has_dead_letters(),

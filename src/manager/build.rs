@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::flow::{BackoffPolicy, Budget};
 use crate::pipeline::Pipeline;
 use crate::sink::{ClaimStore, Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
-use crate::source::{ChangeStream, Prefetch, StartAt};
+use crate::source::{self, ChangeStream, Prefetch, StartAt};
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
 
@@ -77,8 +77,10 @@ impl Builder {
         store: Arc<dyn CheckpointStore>,
     ) -> Result<Line, Error> {
         let (sender, receipts) = mpsc::channel(RECEIPTS);
+        let client = self.client(stream).await?;
+        let stream = &*source::with_own_schema(&client, stream).await?;
         let source = ChangeStream::new(
-            self.client(stream).await?,
+            client,
             stream.capture.clone(),
             &stream.source,
             self.checkpoint.excluded_from(&stream.capture),

@@ -30,7 +30,7 @@ impl Validator {
         let name = stream.id.to_string();
         let validation = &stream.source.validation;
         let rules = config.schemas.get(&name);
-        if rules.is_none() && validation.json_schema.is_none() {
+        if rules.is_none() && !validation.json_schema.is_set() {
             return Ok(None);
         }
         let compiled = rules.into_iter().flatten().map(|(field, rule)| {
@@ -39,7 +39,9 @@ impl Validator {
                 message: "the rule cannot be understood".into(),
             })
         });
-        let json_schema = validation.json_schema.as_ref().map(JsonSchema::compile).transpose();
+        let json_schema = &validation.json_schema;
+        let json_schema =
+            json_schema.is_set().then(|| JsonSchema::compile(json_schema)).transpose();
         let id = &stream.id;
         let path = format!(
             "mongodb.connections.{}.sources.{}.validation.json_schema",
@@ -85,5 +87,7 @@ fn cut(text: &mut String, most: usize) {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
