@@ -82,7 +82,7 @@ pub fn hint(error: &Error) -> &'static str {
                 "Nothing of the event was sent: set what the text names in `protection`, or see `docs/guide/protection.md` for what an event must look like to be protected."
             }
             RecordErrorKind::Schema => {
-                "Correct the document or the rules in `schemas`, or choose another `validation.on_invalid` for the source."
+                "Correct the document, or the rules in `schemas` and `validation.json_schema`, or choose another `validation.on_invalid` for the source."
             }
             RecordErrorKind::Oversize => {
                 "Choose another `oversize.policy` for the source, such as `claim_check`, or leave large fields out in its `pipeline` with `$project`."

@@ -16,11 +16,21 @@ from mongo_gcp_stream._core import (
     __version__,
     to_extended_json,
 )
-from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, StreamFailedError
+from mongo_gcp_stream.errors import (
+    ConfigError,
+    MongoGcpStreamError,
+    PublishError,
+    PubSubSinkError,
+    StreamFailedError,
+    TopicNotFoundError,
+    ValidationError,
+)
 
 if TYPE_CHECKING:
     from mongo_gcp_stream.config import Config, ConfigManager, load_config
     from mongo_gcp_stream.manager import AsyncMongoDBConnectionManager, MongoDBConnectionManager
+    from mongo_gcp_stream.sink import AsyncPubSubSink, PubSubSink
+    from mongo_gcp_stream.validator import DocumentValidator
 
 #: The status of a stream, under the original's name.
 StreamStatus = StreamStatistics
@@ -29,27 +39,37 @@ StreamStatus = StreamStatistics
 #: them, and asyncio and bson are many times its own size.
 _LAZY = {
     "AsyncMongoDBConnectionManager": "manager",
+    "AsyncPubSubSink": "sink",
     "Config": "config",
     "ConfigManager": "config",
+    "DocumentValidator": "validator",
     "MongoDBConnectionManager": "manager",
+    "PubSubSink": "sink",
     "load_config": "config",
 }
 
 __all__ = [
     "AsyncMongoDBConnectionManager",
+    "AsyncPubSubSink",
     "ChangeBatch",
     "ChangeEvent",
     "Config",
     "ConfigError",
     "ConfigManager",
+    "DocumentValidator",
     "Failure",
     "MongoDBConnectionManager",
     "MongoGcpStreamError",
+    "PubSubSink",
+    "PubSubSinkError",
+    "PublishError",
     "RunReport",
     "Runner",
     "StreamFailedError",
     "StreamStatistics",
     "StreamStatus",
+    "TopicNotFoundError",
+    "ValidationError",
     "__version__",
     "load_config",
     "to_extended_json",

@@ -21,8 +21,8 @@ pub use gcs::GcsStore;
 pub use memory::MemoryStore;
 pub use mongodb::MongoStore;
 pub use open::Stores;
-pub(crate) use positions::open_source;
 pub use positions::{clear, parse_start, set, show};
+pub(crate) use positions::{open_client, open_source};
 pub use take_over::{TakenOver, take_over};
 pub use tracker::{Committable, Freed, Tracker};
 

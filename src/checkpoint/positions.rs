@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use mongodb::Client;
 
 use super::{Checkpoint, CheckpointStore, Identity, Stored, Stores};
 use crate::config::{
@@ -123,13 +124,8 @@ pub(crate) async fn open_source(
     checkpoint: &CheckpointConfig,
     stream: &StreamConfig,
 ) -> Result<ChangeStream, Error> {
+    let client = open_client(config, stream).await?;
     let connection = format!("mongodb.connections.{}", stream.id.connection_id);
-    let ConnectionConfig { uri, compressors, .. } = &*stream.connection;
-    let client = source::build_client(uri, compressors, &config.monitoring, 1).await;
-    let client = client.map_err(|error| match error {
-        Error::Config(error) => error.below(&connection).into(),
-        error => error,
-    })?;
     ChangeStream::new(
         client,
         stream.capture.clone(),
@@ -139,6 +135,18 @@ pub(crate) async fn open_source(
         Arc::default(),
     )
     .map_err(|error| error.below(&format!("{connection}.sources.{}", stream.id.source_name)).into())
+}
+
+/// A client of the stream's connection, for this stream alone.
+pub(crate) async fn open_client(config: &Config, stream: &StreamConfig) -> Result<Client, Error> {
+    let ConnectionConfig { uri, compressors, .. } = &*stream.connection;
+    let client = source::build_client(uri, compressors, &config.monitoring, 1).await;
+    client.map_err(|error| match error {
+        Error::Config(error) => {
+            error.below(&format!("mongodb.connections.{}", stream.id.connection_id)).into()
+        }
+        error => error,
+    })
 }
 
 fn lasting_store(config: &Config) -> Result<&CheckpointConfig, ConfigError> {

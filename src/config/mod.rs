@@ -13,6 +13,7 @@ mod endpoint;
 mod enrich;
 mod flow;
 mod gcp;
+pub(crate) mod json_schema;
 mod mongodb;
 mod namespaces;
 mod oversize;
@@ -58,6 +59,7 @@ pub use enrich::EnrichConfig;
 pub(crate) use enrich::static_value;
 pub use flow::FlowConfig;
 pub use gcp::GcpConfig;
+pub use json_schema::JsonSchemaConfig;
 pub use load::{
     Environment, Loaded, Resolved, add_missing, from_resolved, from_value, from_yaml, load,
     resolve, resolve_value,

@@ -25,6 +25,17 @@ pub struct StreamConfig {
     pub capture: Capture,
 }
 
+impl StreamConfig {
+    /// The stream without the schema of its collection, where that is read from the server and was
+    /// not yet: for what is checked before anything is connected.
+    #[must_use]
+    pub(crate) fn without_unread_schema(&self) -> Self {
+        let mut stream = self.clone();
+        stream.source.validation.json_schema.collection = false;
+        stream
+    }
+}
+
 /// The sections that `run` cannot do without.
 #[derive(Clone, Copy, Debug)]
 pub struct RunSections<'a> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::path::{join, nearest};
 use super::validate::{error, expect};
-use super::{Config, SourceConfig};
+use super::{Config, JsonSchemaConfig, SourceConfig};
 use crate::error::ConfigError;
 use crate::event::FieldPath;
 use crate::limits::MAX_ATTRIBUTE_VALUE;
@@ -70,12 +70,14 @@ pub enum FieldType {
     Array,
 }
 
-/// What becomes of documents that break a rule of `schemas`.
+/// What else documents are held against, and what becomes of those that break a rule.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationConfig {
     /// What becomes of an event whose document breaks a rule. Default: `dead_letter`.
     pub on_invalid: OnInvalid,
+    /// A JSON Schema of the documents, beside the rules of `schemas`: one of these at the most.
+    pub json_schema: JsonSchemaConfig,
     /// Sent as the attribute `schema_version`, where it is set. Default: `null`.
     pub schema_version: Option<String>,
 }
@@ -117,7 +119,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             &format!("{path}.schema_version"),
             "expected a text of 1 to 1024 bytes",
         )?;
-        let has_rules = config.schemas.get(&stream).is_some_and(|rules| !rules.is_empty());
+        let json_schema = &source.validation.json_schema;
+        let checked = json_schema.check(source);
+        checked.map_err(|error| error.below(&format!("{path}.json_schema")))?;
+        let has_rules = config.schemas.get(&stream).is_some_and(|rules| !rules.is_empty())
+            || json_schema.is_set();
         let needs_place = source.validation.on_invalid == OnInvalid::DeadLetter;
         expect(
             // Without `pubsub` nothing is published, and nothing sent away.

@@ -11,6 +11,7 @@ use crate::config::{Config, PubSubConfig, RunSections, StreamConfig};
 use crate::error::Error;
 use crate::pipeline::{Pipeline, Publish};
 use crate::sink::{ClaimStore, Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
+use crate::source;
 use crate::telemetry::StreamStatistics;
 use crate::transform::Transform;
 
@@ -52,6 +53,8 @@ impl Builder {
         store: Arc<dyn CheckpointStore>,
     ) -> Result<Line, Error> {
         let (sender, receipts) = mpsc::channel(RECEIPTS);
+        let client = self.shared.client(stream).await?;
+        let stream = &*source::with_own_schema(&client, stream).await?;
         let stage = Publish {
             transform: Transform::compile(&self.shared.config, stream)?,
             sink: Topics::new(Publishing {

@@ -67,7 +67,7 @@ impl Manager {
         let streams = config.streams()?;
         for stream in &streams {
             check(stream)?;
-            Transform::compile(&config, stream)?;
+            Transform::compile(&config, &stream.without_unread_schema())?;
         }
         let streams = streams.into_iter().map(|config| Stream {
             statistics: Arc::new(StreamStatistics::new(&config.id)),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mongodb::Client;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -74,7 +75,7 @@ impl Shared {
     ) -> Result<Pipeline<Changes, G>, Error> {
         let below = |error: ConfigError| error.below(&source_path(&stream.id));
         let source = ChangeStream::new(
-            self.connection(stream).client().await?,
+            self.client(stream).await?,
             stream.capture.clone(),
             &stream.source,
             self.checkpoint.excluded_from(&stream.capture),
@@ -93,6 +94,11 @@ impl Shared {
             budget: Budget::of_one(&self.config.flow, self.streams()),
             statistics: Arc::clone(statistics),
         })
+    }
+
+    /// The client of the connection of `stream`.
+    pub async fn client(&self, stream: &StreamConfig) -> Result<Client, Error> {
+        self.connection(stream).client().await
     }
 
     /// Where the position of `stream` is kept. Opened once and kept across restarts: no other

@@ -6,6 +6,7 @@ mod client;
 mod errors;
 mod filter;
 mod fragments;
+mod own_schema;
 mod prefetch;
 mod probe;
 mod query;
@@ -17,6 +18,7 @@ mod too_large;
 pub use caught_up::CaughtUp;
 pub use change_stream::ChangeStream;
 pub use client::{build_client, check_uri};
+pub use own_schema::with_own_schema;
 pub use prefetch::Prefetch;
 pub use probe::{Probe, meaning};
 

@@ -1,11 +1,15 @@
-//! Whether a document is as `schemas` says, looked up in its raw bytes.
+//! Whether a document is as `schemas` and its JSON Schema say, looked up in its raw bytes.
 
+mod bson_type;
+mod instance;
+mod json_schema;
 mod rule;
 
 use crate::config::{Config, OnInvalid, StreamConfig};
 use crate::error::ConfigError;
 use crate::event::ChangeEvent;
 
+use json_schema::JsonSchema;
 use rule::Rule;
 
 /// Longest text of what a document breaks, in bytes: it goes into attributes and errors.
@@ -15,6 +19,7 @@ const MAX_TEXT: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Validator {
     rules: Vec<Rule>,
+    json_schema: Option<JsonSchema>,
     /// What becomes of an event whose document breaks one.
     pub on_invalid: OnInvalid,
 }
@@ -23,16 +28,29 @@ impl Validator {
     /// Compiles the rules of `stream`; `None` where it has none.
     pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Option<Self>, ConfigError> {
         let name = stream.id.to_string();
-        let Some(rules) = config.schemas.get(&name) else { return Ok(None) };
-        let compiled = rules.iter().map(|(field, rule)| {
+        let validation = &stream.source.validation;
+        let rules = config.schemas.get(&name);
+        if rules.is_none() && !validation.json_schema.is_set() {
+            return Ok(None);
+        }
+        let compiled = rules.into_iter().flatten().map(|(field, rule)| {
             Rule::compile(field, rule).ok_or_else(|| ConfigError {
                 path: format!("schemas.{name}.{field}"),
                 message: "the rule cannot be understood".into(),
             })
         });
+        let json_schema = &validation.json_schema;
+        let json_schema =
+            json_schema.is_set().then(|| JsonSchema::compile(json_schema)).transpose();
+        let id = &stream.id;
+        let path = format!(
+            "mongodb.connections.{}.sources.{}.validation.json_schema",
+            id.connection_id, id.source_name
+        );
         Ok(Some(Self {
             rules: compiled.collect::<Result<_, _>>()?,
-            on_invalid: stream.source.validation.on_invalid,
+            json_schema: json_schema.map_err(|error| error.below(&path))?,
+            on_invalid: validation.on_invalid,
         }))
     }
 
@@ -52,13 +70,17 @@ impl Validator {
         Err(broken)
     }
 
-    /// The rules that `document` breaks, each as `path: rule`.
+    /// What `document` breaks, each as `path: rule`.
     pub fn broken(&self, document: &[u8]) -> Vec<String> {
         let broken = |rule: &Rule| {
             let what = rule.check(document).err()?;
             Some(format!("{}: {what}", rule.path()))
         };
-        self.rules.iter().filter_map(broken).collect()
+        let mut broken: Vec<String> = self.rules.iter().filter_map(broken).collect();
+        if let Some(schema) = &self.json_schema {
+            schema.check(document, &mut broken);
+        }
+        broken
     }
 }
 
@@ -71,5 +93,7 @@ fn cut(text: &mut String, most: usize) {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-"""Documents that break a rule of `schemas`, under each policy."""
+"""Documents that break a rule, under each policy."""
 
 from __future__ import annotations
 
@@ -119,9 +119,71 @@ def test_the_stream_ends_before_it(line: Line) -> None:
     assert letters.in_file() == []
 
 
+#: Like `RULES`, and more.
+JSON_SCHEMA = {
+    "required": ["_id", "total"],
+    "properties": {"total": {"type": "number", "minimum": 0}},
+    "additionalProperties": {"bsonType": ["int", "long"]},
+}
+
+
+def hold_against(line: Line, json_schema: dict[str, Any]) -> DeadLetters:
+    letters = DeadLetters(line)
+    validation = {"on_invalid": "dead_letter", "json_schema": json_schema}
+    letters.configure(file=True, source={"validation": validation})
+    return letters
+
+
+def assert_one_invalid(line: Line, letters: DeadLetters, reason: str) -> None:
+    """Write, catch up, and find all but the one at the topic, and that one a dead letter."""
+    write(line)
+    process = line.catch_up()
+    assert process.wait() == 0, process.stderr
+    assert CANARY not in process.stderr
+    assert delivered(line).keys() == set(range(100)) - {INVALID}
+    (letter,) = letters.in_file()
+    assert (letter["stage"], letter["reason"]) == ("validate", reason)
+    assert letter["event"]["documentKey"] == {"_id": INVALID}
+
+
+def test_against_a_json_schema(line: Line) -> None:
+    letters = hold_against(line, {"inline": JSON_SCHEMA})
+    line.prepare()
+    assert_one_invalid(line, letters, "schema: total: type")
+
+
+def test_against_the_schema_of_the_collection(line: Line) -> None:
+    schema = {
+        "bsonType": "object",
+        "required": ["total"],
+        "properties": {"total": {"type": "number", "minimum": -1, "exclusiveMinimum": True}},
+    }
+    letters = hold_against(line, {"collection": True})
+    process = line.catch_up()
+    assert process.wait() == 2, process.stderr
+    assert "validation.json_schema.collection: the collection has no validator" in process.stderr
+
+    database = line.collection.database
+    database.drop_collection("orders")
+    database.create_collection(
+        "orders", validator={"$jsonSchema": schema}, validationAction="warn"
+    )
+    line.prepare()
+    assert_one_invalid(line, letters, "schema: total: bsonType")
+    # As it has been changed meanwhile.
+    database.command(
+        "collMod", "orders", validator={"$jsonSchema": {**schema, "properties": {}}}
+    )
+    config = str(line.config)
+    with Process("dead-letter", "redrive", "--config", config, env=line.env) as redrive:
+        assert redrive.wait() == 0, redrive.stderr
+    assert delivered(line).keys() == set(range(100))
+    assert letters.in_file() == []
+
+
 def test_the_examples_of_the_guide_load(line: Line) -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(examples) >= 1
+    assert len(examples) >= 2
     for example in examples:
         line.config.write_text(
             example.replace("${MONGODB_URI}", line.mongod.uri).replace("${GCP_PROJECT_ID}", "p")

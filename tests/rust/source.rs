@@ -5,6 +5,7 @@ mod source_capture;
 mod source_faults;
 mod source_oversize;
 mod source_positions;
+mod source_schema;
 mod source_start;
 mod support;
 

@@ -1,6 +1,7 @@
 //! Delivers a dead letter: reads its event again, so that what the configuration says now is
 //! applied to true data, and falls back on the message that was kept.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use tokio::time::timeout;
 
 use super::publish::publish;
 use super::{Letter, Outcome};
-use crate::checkpoint::open_source;
+use crate::checkpoint::{open_client, open_source};
 use crate::config::{Config, StreamConfig};
 use crate::error::{Error, PublishErrorKind, SourceErrorKind};
 use crate::event::{Batch, ChangeEvent, Destination, Lane, Message, Position};
 use crate::sink::{ClaimStore, Connection};
-use crate::source::{Source, StartAt};
+use crate::source::{self, Source, StartAt};
 use crate::transform::{Context, Transform};
 
 /// What a redrive needs for each dead letter.
@@ -58,12 +59,27 @@ impl<'a> Redrive<'a> {
         let Some(stream) = self.streams.iter().find(named) else {
             return Ok(left("the configuration has no stream of this name"));
         };
+        let stream = &*self.with_own_schema(stream).await?;
         let transform = Transform::compile(self.config, stream)?;
         match self.read(stream, &transform, letter).await? {
             Read::Event(event) => self.apply(stream, &transform, &event, letter).await,
             Read::Lost(why) => self.resume(letter, why).await,
             Read::Passed => Ok(left("its stream does not show the event any more")),
         }
+    }
+
+    /// The stream with the schema of its collection, where that is what documents are held against.
+    async fn with_own_schema<'s>(
+        &self,
+        stream: &'s StreamConfig,
+    ) -> Result<Cow<'s, StreamConfig>, Error> {
+        if !stream.source.validation.json_schema.is_unread() {
+            return Ok(Cow::Borrowed(stream));
+        }
+        let client = open_client(self.config, stream).await?;
+        let known = source::with_own_schema(&client, stream).await;
+        client.shutdown().await;
+        known
     }
 
     /// Reads the event of `letter` again.

@@ -70,3 +70,51 @@ fn dead_letters_need_a_place() {
     let error = read(&with("error_handling: {dead_letter_topic: a/b}")).unwrap_err();
     assert_eq!(error.path, "error_handling.dead_letter_topic");
 }
+
+/// The smallest file whose source has this `json_schema`.
+fn json_schema(json_schema: &str) -> String {
+    let old = "orders: {database: shop, collection: orders}";
+    let validation = format!("validation: {{on_invalid: drop, json_schema: {json_schema}}}");
+    MINIMAL.replace(old, &format!("orders: {{database: shop, collection: orders, {validation}}}"))
+}
+
+#[test]
+fn a_json_schema_is_read() {
+    for schema in [
+        "{inline: {required: [a], properties: {a: {const: null}}}}",
+        "{collection: true}",
+        "{inline: {$ref: '#/$defs/a', $defs: {a: {pattern: '^[A-Z]{3}$'}}}}",
+    ] {
+        read(&json_schema(schema)).unwrap();
+    }
+}
+
+#[test]
+fn mistakes_in_a_json_schema_are_named_by_their_path() {
+    for (schema, path) in [
+        ("{inline: {}, collection: true}", ".inline"),
+        ("{inlin: {}}", ".inlin"),
+        ("{inline: 1}", ".inline"),
+        ("{inline: {properties: {a: {requred: [b]}}}}", ".inline.properties.a.requred"),
+        ("{inline: {$ref: 'https://example.org/a'}}", ".inline.$ref"),
+        ("{file: ./there/is/no/such/file}", ".file"),
+    ] {
+        let error = read(&json_schema(schema)).unwrap_err();
+        let whole = format!("mongodb.connections.main.sources.orders.validation.json_schema{path}");
+        assert_eq!(error.path, whole, "{}", error.message);
+    }
+}
+
+#[test]
+fn only_one_collection_has_a_schema_of_its_own() {
+    let yaml = json_schema("{collection: true}").replace(", collection: orders,", ",");
+    let error = read(&yaml).unwrap_err();
+    assert!(error.path.ends_with(".validation.json_schema.collection"), "{error}");
+}
+
+#[test]
+fn dead_letters_need_a_place_for_a_json_schema_too() {
+    let yaml = json_schema("{inline: {}}").replace("on_invalid: drop, ", "");
+    let error = read(&yaml).unwrap_err();
+    assert_eq!(error.path, "mongodb.connections.main.sources.orders.validation.on_invalid");
+}
