@@ -142,7 +142,10 @@ fn in_place(key: &str, Mistake { path, message }: Mistake) -> ConfigError {
 fn read(file: &Path) -> Result<Value, ConfigError> {
     let text = std::fs::read_to_string(file)
         .map_err(|why| error("file", format!("{}: {why}", file.display())))?;
-    // YAML 1.2 is a superset of JSON.
+    // JSON is YAML too, but for its tabs.
+    if let Ok(schema) = serde_json::from_str(&text) {
+        return Ok(schema);
+    }
     yaml::parse(&text, "file").map_err(|why| ConfigError {
         message: format!("{}: {}", file.display(), why.message),
         ..why

@@ -44,6 +44,8 @@ fn values() -> Vec<Bson> {
         7.0.into(),
         decimal("7"),
         decimal("1.5"),
+        900_i64.into(),
+        decimal("7.5"),
         (-3).into(),
         "".into(),
         "abc".into(),

@@ -100,7 +100,7 @@ fn a_file_holds_json_or_yaml() {
     let config = JsonSchemaConfig { file: Some(file.clone()), ..JsonSchemaConfig::default() };
     let missing = config.schema().unwrap_err();
     assert_eq!(missing.path, "file");
-    for text in ["{\"required\": [\"a\"]}", "required: [a]\n"] {
+    for text in ["{\n\t\"required\":\t[\"a\"]\n}", "required: [a]\n"] {
         std::fs::write(&file, text).unwrap();
         assert_eq!(config.schema().unwrap().schema, json!({"required": ["a"]}));
     }

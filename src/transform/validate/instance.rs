@@ -56,6 +56,19 @@ impl<'a, const TYPED: bool> BsonNode<'a, TYPED> {
         if self.kind == NAME { STRING } else { self.kind }
     }
 
+    /// The type in JSON, where that of BSON tells it: the way that most questions take.
+    fn certain_type(&self) -> Option<JsonType> {
+        Some(match self.kind {
+            NAME | STRING => JsonType::String,
+            INT | LONG => JsonType::Number,
+            BOOLEAN => JsonType::Boolean,
+            NULL => JsonType::Null,
+            DOCUMENT => JsonType::Object,
+            ARRAY => JsonType::Array,
+            _ => return None,
+        })
+    }
+
     fn view(&self) -> View<'a> {
         match self.kind {
             NULL => View::Null,
@@ -217,16 +230,24 @@ impl<'a, const TYPED: bool> Node<'a, RawBson<TYPED>> for BsonNode<'a, TYPED> {
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
-        match self.view() {
-            View::Text(text) => Some(text),
-            _ => None,
+        match self.certain_type() {
+            Some(JsonType::String) => Some(self.text()),
+            Some(_) => None,
+            None => match self.view() {
+                View::Text(text) => Some(text),
+                _ => None,
+            },
         }
     }
 
     fn as_number(&self) -> Option<Number> {
-        match self.view() {
-            View::Number(number) => Some(number),
-            _ => None,
+        match self.certain_type() {
+            Some(JsonType::Number) => self.number(),
+            Some(_) => None,
+            None => match self.view() {
+                View::Number(number) => Some(number),
+                _ => None,
+            },
         }
     }
 
@@ -235,18 +256,18 @@ impl<'a, const TYPED: bool> Node<'a, RawBson<TYPED>> for BsonNode<'a, TYPED> {
     }
 
     fn is_null(&self) -> bool {
-        matches!(self.view(), View::Null)
+        match self.certain_type() {
+            Some(certain) => certain == JsonType::Null,
+            None => matches!(self.view(), View::Null),
+        }
     }
 
     fn json_type(&self) -> JsonType {
-        match (self.kind, self.view()) {
-            (NAME | STRING, _) | (_, View::Text(_)) => JsonType::String,
-            (_, View::Boolean(_)) => JsonType::Boolean,
-            (_, View::Number(_)) => JsonType::Number,
-            (_, View::Object) => JsonType::Object,
-            (_, View::Array) => JsonType::Array,
-            (_, View::Null | View::Other) => JsonType::Null,
-        }
+        self.certain_type().unwrap_or_else(|| match self.view() {
+            View::Text(_) => JsonType::String,
+            View::Number(_) => JsonType::Number,
+            _ => JsonType::Null,
+        })
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
