@@ -1,5 +1,6 @@
 //! Whether a document is as `schemas` says, looked up in its raw bytes.
 
+mod fields;
 mod rule;
 
 use std::fmt::Write as _;
@@ -8,6 +9,7 @@ use crate::config::{Config, OnInvalid, StreamConfig};
 use crate::error::ConfigError;
 use crate::event::ChangeEvent;
 
+use fields::Fields;
 use rule::Rule;
 
 /// Longest text of what a document breaks, in bytes: it goes into attributes and errors.
@@ -17,6 +19,8 @@ const MAX_TEXT: usize = 512;
 #[derive(Debug)]
 pub(super) struct Validator {
     rules: Vec<Rule>,
+    /// Checks them in one pass.
+    fields: Option<Fields>,
     /// What becomes of an event whose document breaks one.
     pub on_invalid: OnInvalid,
 }
@@ -32,8 +36,10 @@ impl Validator {
                 message: "the rule cannot be understood".into(),
             })
         });
+        let rules = compiled.collect::<Result<Vec<_>, _>>()?;
         Ok(Some(Self {
-            rules: compiled.collect::<Result<_, _>>()?,
+            fields: Fields::of(&rules),
+            rules,
             on_invalid: stream.source.validation.on_invalid,
         }))
     }
@@ -45,6 +51,9 @@ impl Validator {
     /// The rules that it breaks, `path: rule; path: rule`, never with a value.
     pub fn check(&self, read: &ChangeEvent<'_>) -> Result<(), String> {
         let Some(document) = read.full_document.document() else { return Ok(()) };
+        if self.fields.as_ref().is_some_and(|fields| fields.keep(&self.rules, document)) {
+            return Ok(());
+        }
         let mut broken = String::new();
         for rule in &self.rules {
             if let Err(what) = rule.check(document) {
