@@ -71,6 +71,7 @@ impl<'a> Elements<'a> {
         self.map_while(|element| element).find(|element| element.name == name)
     }
 
+    #[inline]
     fn split(&mut self) -> Option<Element<'a>> {
         let element = self.rest;
         let name = element.get(1..)?;
@@ -87,6 +88,7 @@ impl<'a> Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Option<Element<'a>>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -125,9 +127,23 @@ fn length(value: &[u8]) -> Option<usize> {
     usize::try_from(i32::from_le_bytes(*value.first_chunk()?)).ok()
 }
 
-/// Where the first zero byte is.
+/// Where the first zero byte is, looked for eight bytes at a time.
+#[inline]
 fn zero(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == 0)
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*word);
+        // Only a zero underflows; the borrow may mark bytes above it too, so the lowest mark counts.
+        let zeros = word.wrapping_sub(ONES) & !word & HIGH_BITS;
+        if zeros != 0 {
+            return Some(at + zeros.trailing_zeros() as usize / 8);
+        }
+        at += size_of::<u64>();
+    }
+    let rest = bytes[at..].iter().position(|&byte| byte == 0)?;
+    Some(at + rest)
 }
 
 #[cfg(test)]

@@ -15,7 +15,11 @@ const DECIMAL128: u8 = 0x13;
 
 /// A dotted path such as `customer.id`; a number is the index of an array's item.
 #[derive(Clone, PartialEq, Eq)]
-pub struct FieldPath(String);
+pub struct FieldPath {
+    /// The names of what holds the field.
+    parents: Vec<Box<str>>,
+    name: Box<str>,
+}
 
 impl FieldPath {
     /// Reads a path; `None` for what is none.
@@ -23,27 +27,33 @@ impl FieldPath {
     pub fn parse(text: &str) -> Option<Self> {
         let is_name = |name: &str| !name.is_empty() && !name.starts_with('$');
         let sound = !text.contains('\0') && text.split('.').all(is_name);
-        sound.then(|| Self(text.to_owned()))
+        let mut parents: Vec<Box<str>> = text.split('.').map(Box::from).collect();
+        let name = parents.pop()?;
+        sound.then_some(Self { parents, name })
+    }
+
+    /// The name of a field that no other holds.
+    pub(crate) fn name(&self) -> Option<&[u8]> {
+        self.parents.is_empty().then_some(self.name.as_bytes())
     }
 
     /// The field in `document`, if it is there.
     pub(crate) fn find<'a>(&self, document: &'a [u8]) -> Option<Element<'a>> {
-        let (parents, name) = match self.0.rsplit_once('.') {
-            Some((parents, name)) => (Some(parents), name),
-            None => (None, self.0.as_str()),
-        };
         let mut document = document;
-        for parent in parents.into_iter().flat_map(|parents| parents.split('.')) {
+        for parent in &self.parents {
             let element = Elements::of(document)?.find(parent.as_bytes())?;
             document = matches!(element.kind, DOCUMENT | ARRAY).then_some(element.value)?;
         }
-        Elements::of(document)?.find(name.as_bytes())
+        Elements::of(document)?.find(self.name.as_bytes())
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        for parent in &self.parents {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(&self.name)
     }
 }
 

@@ -125,9 +125,8 @@ impl CloudEvents {
 fn time(change: &ChangeEvent<'_>) -> Option<String> {
     let cluster_time = || change.cluster_time.map(|time| i64::from(time.time) * 1000);
     let mut text = Vec::new();
-    scalar::write_plain_date(change.wall_time_ms.or_else(cluster_time)?, &mut text);
-    let text = text.strip_prefix(b"\"")?.strip_suffix(b"\",")?;
-    Some(str::from_utf8(text).ok()?.to_owned())
+    let ms = change.wall_time_ms.or_else(cluster_time)?;
+    scalar::write_plain_date(b"", ms, b"", &mut text).then(|| String::from_utf8(text).ok())?
 }
 
 /// The `_id` as text: which document it is. `None` where it fits no attribute, and where

@@ -1,6 +1,7 @@
 //! Whether a document is as `schemas` and its JSON Schema say, looked up in its raw bytes.
 
 mod bson_type;
+mod fields;
 mod instance;
 mod json_schema;
 mod rule;
@@ -9,6 +10,7 @@ use crate::config::{Config, OnInvalid, StreamConfig};
 use crate::error::ConfigError;
 use crate::event::ChangeEvent;
 
+use fields::Fields;
 use json_schema::JsonSchema;
 use rule::Rule;
 
@@ -19,6 +21,8 @@ const MAX_TEXT: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Validator {
     rules: Vec<Rule>,
+    /// Checks them in one pass.
+    fields: Option<Fields>,
     json_schema: Option<JsonSchema>,
     /// What becomes of an event whose document breaks one.
     pub on_invalid: OnInvalid,
@@ -47,8 +51,10 @@ impl Validator {
             "mongodb.connections.{}.sources.{}.validation.json_schema",
             id.connection_id, id.source_name
         );
+        let rules = compiled.collect::<Result<Vec<_>, _>>()?;
         Ok(Some(Self {
-            rules: compiled.collect::<Result<_, _>>()?,
+            fields: Fields::of(&rules),
+            rules,
             json_schema: json_schema.map_err(|error| error.below(&path))?,
             on_invalid: validation.on_invalid,
         }))
@@ -76,7 +82,9 @@ impl Validator {
             let what = rule.check(document).err()?;
             Some(format!("{}: {what}", rule.path()))
         };
-        let mut broken: Vec<String> = self.rules.iter().filter_map(broken).collect();
+        let kept = self.fields.as_ref().is_some_and(|fields| fields.keep(&self.rules, document));
+        let rules = if kept { &[] } else { &self.rules[..] };
+        let mut broken: Vec<String> = rules.iter().filter_map(broken).collect();
         if let Some(schema) = &self.json_schema {
             schema.check(document, &mut broken);
         }

@@ -3,7 +3,7 @@
 //! simplified JSON, but for what a column cannot hold.
 
 use super::super::envelope::Refusal;
-use super::super::json::{self, DecodeError, Simplified};
+use super::super::json::{self, DecodeError, Notation, Simplified, SimplifiedText};
 use super::{format, not_bson};
 use crate::error::RecordErrorKind;
 use crate::event::elements::{ARRAY, DATE, DOCUMENT, Element};
@@ -21,20 +21,21 @@ const YEARS: std::ops::Range<i64> = -62_135_596_800_000..253_402_300_800_000;
 pub(super) fn write_column(element: &Element<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
     match element.kind {
         DOCUMENT | ARRAY => {
-            let mut nested = Vec::with_capacity(2 * element.value.len());
-            write(element, &mut nested)?;
-            json::write_string(&nested, out).map_err(|error| refuse(&error))
+            out.push(b'"');
+            write::<SimplifiedText>(element, out)?;
+            out.push(b'"');
+            Ok(())
         }
         INT64 if integer(element)?.unsigned_abs() > EXACT => {
             let start = out.len();
-            write(element, out)?;
+            write::<Simplified>(element, out)?;
             as_text(start, out);
             Ok(())
         }
         DATE if !YEARS.contains(&integer(element)?) => Err(format(
             "a date lies outside of the years 1 to 9999, which BigQuery's TIMESTAMP cannot hold",
         )),
-        _ => write(element, out),
+        _ => write::<Simplified>(element, out),
     }
 }
 
@@ -46,9 +47,8 @@ pub(super) fn as_text(start: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn write(element: &Element<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    json::write_value::<Simplified>(element.kind, element.value, out)
-        .map_err(|error| refuse(&error))?;
+fn write<N: Notation>(element: &Element<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    json::write_value::<N>(element.kind, element.value, out).map_err(|error| refuse(&error))?;
     // The comma after it.
     out.pop();
     Ok(())

@@ -14,7 +14,7 @@ mod walk;
 pub use error::{DecodeError, DecodeErrorKind};
 
 use crate::config::JsonMode;
-pub(crate) use notation::{Canonical, Notation, Relaxed, Simplified};
+pub(crate) use notation::{Canonical, Notation, Relaxed, Simplified, SimplifiedText};
 use walk::Walk;
 
 /// Levels of documents and arrays, the document itself being the first.

@@ -5,7 +5,7 @@
 
 use super::error::DecodeError;
 use super::scalar;
-use super::text::write_escaped;
+use super::text::{self, write_escaped};
 
 /// What follows the text of a wrapped string, and what goes before it.
 pub(crate) type Wrapper = [&'static [u8]; 2];
@@ -24,6 +24,8 @@ pub(crate) trait Notation {
     const MIN_KEY: &'static [u8];
     /// The key greater than all others, with a comma.
     const MAX_KEY: &'static [u8];
+    /// The JSON is to stand in a JSON string: its quotes and backslashes are escaped.
+    const WITHIN_TEXT: bool = false;
 
     /// A 32-bit integer.
     fn int32(value: i32, out: &mut Vec<u8>) {
@@ -143,59 +145,77 @@ impl<const CANONICAL: bool> Notation for Extended<CANONICAL> {
 
 /// Plain JSON, as programs expect it that know nothing of MongoDB: no value is wrapped, most types
 /// are texts.
-pub(crate) struct Simplified;
+pub(crate) struct Plain<const WITHIN_TEXT: bool>;
 
-impl Notation for Simplified {
+/// Plain JSON.
+pub(crate) type Simplified = Plain<false>;
+/// Plain JSON that stands in a JSON string.
+pub(crate) type SimplifiedText = Plain<true>;
+
+impl<const WITHIN_TEXT: bool> Plain<WITHIN_TEXT> {
+    /// What begins a string.
+    const OPEN: &'static [u8] = if WITHIN_TEXT { b"\\\"" } else { b"\"" };
+    /// What ends it, with a comma.
+    const CLOSE: &'static [u8] = if WITHIN_TEXT { b"\\\"," } else { b"\"," };
+
+    fn text(text: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(Self::OPEN);
+        out.extend_from_slice(text);
+        out.extend_from_slice(Self::CLOSE);
+    }
+}
+
+impl<const WITHIN_TEXT: bool> Notation for Plain<WITHIN_TEXT> {
     const CODE: Wrapper = [b"", b","];
     const SYMBOL: Wrapper = [b"", b","];
     const SCOPE: Option<Wrapper> = None;
     const UNDEFINED: &'static [u8] = b"null,";
-    const MIN_KEY: &'static [u8] = br#""MinKey","#;
-    const MAX_KEY: &'static [u8] = br#""MaxKey","#;
+    const MIN_KEY: &'static [u8] = if WITHIN_TEXT { br#"\"MinKey\","# } else { br#""MinKey","# };
+    const MAX_KEY: &'static [u8] = if WITHIN_TEXT { br#"\"MaxKey\","# } else { br#""MaxKey","# };
+    const WITHIN_TEXT: bool = WITHIN_TEXT;
 
     fn double(value: f64, out: &mut Vec<u8>) {
         match value {
-            f64::INFINITY => out.extend_from_slice(br#""Infinity","#),
-            f64::NEG_INFINITY => out.extend_from_slice(br#""-Infinity","#),
-            value if value.is_nan() => out.extend_from_slice(br#""NaN","#),
+            f64::INFINITY => Self::text(b"Infinity", out),
+            f64::NEG_INFINITY => Self::text(b"-Infinity", out),
+            value if value.is_nan() => Self::text(b"NaN", out),
             value => scalar::write_double::<false>(value, out),
         }
     }
 
     fn decimal(bits: u128, out: &mut Vec<u8>) {
-        scalar::write_decimal(b"\"", bits, b"\",", out);
+        scalar::write_decimal(Self::OPEN, bits, Self::CLOSE, out);
     }
 
     fn date(ms: i64, out: &mut Vec<u8>) {
-        if !scalar::write_plain_date(ms, out) {
+        if !scalar::write_plain_date(Self::OPEN, ms, Self::CLOSE, out) {
             scalar::write_integer(ms, out);
         }
     }
 
     fn timestamp(value: u64, out: &mut Vec<u8>) {
-        scalar::write_timestamp([b"\"", b".", b"\","], value, out);
+        scalar::write_timestamp([Self::OPEN, b".", Self::CLOSE], value, out);
     }
 
     fn object_id(id: [u8; 12], out: &mut Vec<u8>) {
-        out.push(b'"');
-        scalar::write_hex(&id, out);
-        out.extend_from_slice(b"\",");
+        Self::text(&scalar::hex(id), out);
     }
 
     fn binary(subtype: u8, data: &[u8], out: &mut Vec<u8>) {
-        out.push(b'"');
+        out.extend_from_slice(Self::OPEN);
         if !scalar::write_uuid(subtype, data, out) {
             scalar::write_base64(data, out);
         }
-        out.extend_from_slice(b"\",");
+        out.extend_from_slice(Self::CLOSE);
     }
 
     fn regex(pattern: &[u8], options: &[u8], out: &mut Vec<u8>) -> Result<(), Box<DecodeError>> {
-        out.extend_from_slice(b"\"/");
-        write_escaped(pattern, out)?;
+        out.extend_from_slice(Self::OPEN);
         out.push(b'/');
-        write_escaped(options, out)?;
-        out.extend_from_slice(b"\",");
+        text::write_text(WITHIN_TEXT, pattern, out)?;
+        out.push(b'/');
+        text::write_text(WITHIN_TEXT, options, out)?;
+        out.extend_from_slice(Self::CLOSE);
         Ok(())
     }
 
@@ -221,8 +241,11 @@ mod tests {
         doc, oid::ObjectId,
     };
 
+    use proptest::prelude::*;
+
+    use super::{Simplified, SimplifiedText};
     use crate::config::JsonMode;
-    use crate::format::json::write_document;
+    use crate::format::json::{write_document, write_string, write_value};
 
     fn simplified(document: &Document) -> serde_json::Value {
         let mut out = Vec::new();
@@ -230,14 +253,13 @@ mod tests {
         serde_json::from_slice(&out).unwrap()
     }
 
-    #[test]
-    fn no_value_is_wrapped() {
+    fn every_type() -> Document {
         let uuid = Binary { subtype: BinarySubtype::Uuid, bytes: (0..16).collect() };
         let binary = Binary { subtype: BinarySubtype::Generic, bytes: vec![1, 2, 3] };
         let code = JavaScriptCodeWithScope { code: "f(x)".into(), scope: doc! { "x": 1 } };
         let regex =
             Regex { pattern: "^a\"/".try_into().unwrap(), options: "mi".try_into().unwrap() };
-        let document = doc! {
+        doc! {
             "oid": ObjectId::from_bytes([0xab; 12]), "date": DateTime::from_millis(1_795_366_985_417),
             "whole": DateTime::from_millis(0), "before": DateTime::from_millis(-1),
             "year_1": DateTime::from_millis(-62_135_596_800_000),
@@ -250,7 +272,11 @@ mod tests {
             "code": Bson::JavaScriptCode("g()".into()), "symbol": Bson::Symbol("s".into()),
             "undefined": Bson::Undefined, "min": Bson::MinKey, "max": Bson::MaxKey,
             "nested": { "list": [ObjectId::from_bytes([1; 12]), {}] },
-        };
+        }
+    }
+
+    #[test]
+    fn no_value_is_wrapped() {
         let expected = serde_json::json!({
             "oid": "ab".repeat(12), "date": "2026-11-22T17:03:05.417Z",
             "whole": "1970-01-01T00:00:00Z", "before": "1969-12-31T23:59:59.999Z",
@@ -262,7 +288,25 @@ mod tests {
             "undefined": null, "min": "MinKey", "max": "MaxKey",
             "nested": { "list": ["01".repeat(12), {}] },
         });
-        assert_eq!(simplified(&document), expected);
+        assert_eq!(simplified(&every_type()), expected);
+    }
+
+    proptest! {
+        /// What stands in a text is what would be escaped afterwards.
+        #[test]
+        fn json_in_a_text_is_escaped_once_more(
+            name in "\\PC{0,4}[\"\\\\\n\u{1}é]?\\PC{0,9}", text in "\\PC{0,9}[\"\\\\\n\u{1}é]?\\PC{0,9}",
+        ) {
+            let mut document = every_type();
+            document.insert("in", doc! { name: text });
+            let bson = document.to_vec().unwrap();
+            let (mut plain, mut escaped, mut within) = (Vec::new(), Vec::new(), vec![b'"']);
+            write_value::<Simplified>(0x03, &bson, &mut plain).unwrap();
+            write_string(&plain, &mut escaped).unwrap();
+            write_value::<SimplifiedText>(0x03, &bson, &mut within).unwrap();
+            within.push(b'"');
+            prop_assert_eq!(String::from_utf8(within).unwrap(), String::from_utf8(escaped).unwrap());
+        }
     }
 
     /// Found by fuzzing: what is left out in one notation is checked in all of them.

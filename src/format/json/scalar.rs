@@ -76,10 +76,18 @@ pub(crate) fn write_timestamp([open, between, close]: [&[u8]; 3], value: u64, ou
 pub(crate) fn write_object_id(id: [u8; 12], out: &mut Vec<u8>) {
     const START: usize = 9;
     let mut text = *br#"{"$oid":"000000000000000000000000"},"#;
-    for (pair, byte) in text[START..START + 24].chunks_exact_mut(2).zip(id) {
+    text[START..START + 24].copy_from_slice(&hex(id));
+    out.extend_from_slice(&text);
+}
+
+/// The lower-case hexadecimal digits of an `ObjectId`.
+#[inline]
+pub(crate) fn hex(id: [u8; 12]) -> [u8; 24] {
+    let mut text = [0; 24];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(id) {
         pair.copy_from_slice(&HEX_PAIRS[usize::from(byte)]);
     }
-    out.extend_from_slice(&text);
+    text
 }
 
 /// Both lower-case hexadecimal digits of every byte.
@@ -134,12 +142,13 @@ pub(crate) fn write_uuid(subtype: u8, data: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// A date of the years 1 to 9999 as ISO-8601 text in quotes; false, with nothing written, for
-/// others.
-pub(crate) fn write_plain_date(ms: i64, out: &mut Vec<u8>) -> bool {
+/// A date of the years 1 to 9999 as ISO-8601 text between `open` and `close`; false, with nothing
+/// written, for others.
+pub(crate) fn write_plain_date(open: &[u8], ms: i64, close: &[u8], out: &mut Vec<u8>) -> bool {
     let writable = (YEAR_1..YEAR_10000).contains(&ms);
     if writable {
-        write_iso_date(b"\"", ms, b"Z\",", out);
+        write_iso_date(open, ms, b"Z", out);
+        out.extend_from_slice(close);
     }
     writable
 }

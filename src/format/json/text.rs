@@ -52,6 +52,24 @@ pub(super) fn write_escaped(text: &[u8], out: &mut Vec<u8>) -> Result<(), Box<De
     }
 }
 
+/// The same, for JSON that stands `within_text`: what was escaped is so again.
+///
+/// # Errors
+/// That of [`write_escaped`].
+#[cold]
+pub(super) fn write_text(
+    within_text: bool,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Box<DecodeError>> {
+    if !within_text {
+        return write_escaped(text, out);
+    }
+    let mut once = Vec::with_capacity(2 * text.len());
+    write_escaped(text, &mut once)?;
+    write_escaped(&once, out)
+}
+
 /// Number of leading bytes of UTF-8 text that JSON takes as they are.
 fn plain_length(text: &[u8]) -> usize {
     let mut words = text.chunks_exact(WORD);

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::MAX_DEPTH;
 use super::error::{DecodeError, DecodeErrorKind};
 use super::notation::{Notation, Wrapper};
-use super::text::{open_quoted, write_escaped};
+use super::text::{open_quoted, write_text};
 
 /// Boxed so that the way without an error stays in registers.
 type Step<T> = Result<T, Box<DecodeError>>;
@@ -165,14 +165,23 @@ impl<'a, N: Notation> Walk<'a, N> {
     #[inline]
     fn name(&mut self, body: &[u8], at: usize) -> Step<usize> {
         let end = self.zero_terminated(body, at)?;
-        self.out.extend_from_slice(b"\":");
+        self.out.extend_from_slice(if N::WITHIN_TEXT { b"\\\":" } else { b"\":" });
         Ok(end)
+    }
+
+    /// A quote and the text from `at` as far as it can be copied; returns the position after that.
+    #[inline]
+    fn open(&mut self, at: usize) -> usize {
+        if N::WITHIN_TEXT {
+            self.out.push(b'\\');
+        }
+        open_quoted(self.bson, at, self.out)
     }
 
     /// A quote and text that ends at the first zero byte; returns the position after that.
     #[inline]
     fn zero_terminated(&mut self, body: &[u8], at: usize) -> Step<usize> {
-        let stop = open_quoted(self.bson, at, self.out);
+        let stop = self.open(at);
         match body.get(stop) {
             Some(0) => Ok(stop + 1),
             Some(_) => self.zero_terminated_rest(body, stop),
@@ -183,7 +192,7 @@ impl<'a, N: Notation> Walk<'a, N> {
     #[cold]
     fn zero_terminated_rest(&mut self, body: &[u8], at: usize) -> Step<usize> {
         let end = skip_name(body, at)?;
-        write_escaped(&body[at..end - 1], self.out)?;
+        write_text(N::WITHIN_TEXT, &body[at..end - 1], self.out)?;
         Ok(end)
     }
 
@@ -208,11 +217,11 @@ impl<'a, N: Notation> Walk<'a, N> {
             return Err(DecodeError::new(DecodeErrorKind::StringEnd));
         }
         // Stops at the terminator at the latest.
-        let stop = open_quoted(self.bson, start, self.out) - start;
+        let stop = self.open(start) - start;
         if stop < text.len() {
-            write_escaped(&text[stop..], self.out)?;
+            write_text(N::WITHIN_TEXT, &text[stop..], self.out)?;
         }
-        self.out.push(b'"');
+        self.out.extend_from_slice(if N::WITHIN_TEXT { b"\\\"" } else { b"\"" });
         Ok(start + length)
     }
 

@@ -32,13 +32,16 @@ impl Active {
         self.0[node / 64] |= 1 << (node % 64);
     }
 
-    fn nodes(self) -> impl Iterator<Item = usize> {
-        self.0.into_iter().enumerate().flat_map(|(index, mut word)| {
-            std::iter::from_fn(move || {
-                let bit = word.trailing_zeros() as usize;
-                word &= word.wrapping_sub(1);
-                (bit < 64).then_some(index * 64 + bit)
-            })
+    fn nodes(mut self) -> impl Iterator<Item = usize> {
+        let mut index = 0;
+        std::iter::from_fn(move || {
+            while *self.0.get(index)? == 0 {
+                index += 1;
+            }
+            let word = &mut self.0[index];
+            let bit = word.trailing_zeros() as usize;
+            *word &= *word - 1;
+            Some(index * 64 + bit)
         })
     }
 }
@@ -70,11 +73,21 @@ pub(in crate::transform) struct Reach {
 
 #[derive(Debug, Default)]
 struct Node {
+    /// The shortest first: most names are told apart by their length.
     names: Vec<(Box<[u8]>, usize)>,
     any: Option<usize>,
     items: Option<usize>,
     found: Found,
     rename: Option<Box<str>>,
+}
+
+impl Node {
+    /// Where `name` stands in `names`, or where it belongs.
+    fn place(&self, name: &[u8]) -> Result<usize, usize> {
+        self.names.binary_search_by(|(known, _)| {
+            known.len().cmp(&name.len()).then_with(|| (**known).cmp(name))
+        })
+    }
 }
 
 /// The tree.
@@ -129,7 +142,7 @@ impl Paths {
                 Segment::Items => *node.items.get_or_insert(new),
                 Segment::Name(name) => {
                     let name = name.as_bytes();
-                    match node.names.binary_search_by(|(known, _)| (**known).cmp(name)) {
+                    match node.place(name) {
                         Ok(found) => node.names[found].1,
                         Err(place) => {
                             node.names.insert(place, (name.into(), new));
@@ -179,7 +192,7 @@ impl Paths {
             if let Some(any) = node.any {
                 next.insert(any);
             }
-            if let Ok(found) = node.names.binary_search_by(|(known, _)| (**known).cmp(name)) {
+            if let Ok(found) = node.place(name) {
                 next.insert(node.names[found].1);
             }
         }

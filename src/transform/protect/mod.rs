@@ -118,8 +118,9 @@ fn string(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn repeat(mask: &str, times: usize, out: &mut Vec<u8>) {
-    for _ in 0..times {
-        out.extend_from_slice(mask.as_bytes());
+    match mask.as_bytes() {
+        [byte] => out.resize(out.len() + times, *byte),
+        bytes => (0..times).for_each(|_| out.extend_from_slice(bytes)),
     }
 }
 

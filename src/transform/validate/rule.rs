@@ -73,24 +73,39 @@ impl Rule {
         &self.path
     }
 
+    /// The name of a field at the top of a document; `None` for one further down.
+    pub fn field(&self) -> Option<&[u8]> {
+        self.path.name()
+    }
+
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
     /// Checks the field in `document`.
     pub fn check(&self, document: &[u8]) -> Result<(), Broken> {
-        let Some(element) = self.path.find(document) else {
-            return if self.required { Err(Broken::Required) } else { Ok(()) };
-        };
+        match self.path.find(document) {
+            Some(element) => self.check_value(&element),
+            None if self.required => Err(Broken::Required),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the value of the field.
+    pub fn check_value(&self, element: &Element<'_>) -> Result<(), Broken> {
         if element.kind == NULL {
             return if self.nullable { Ok(()) } else { Err(Broken::Null) };
         }
-        if let Some(kind) = self.kind.filter(|kind| !is(*kind, &element)) {
+        if let Some(kind) = self.kind.filter(|kind| !is(*kind, element)) {
             return Err(Broken::Type(kind));
         }
-        self.check_bounds(&element)?;
-        self.check_length(&element)?;
+        self.check_bounds(element)?;
+        self.check_length(element)?;
         let matches = |pattern: &Regex| element.text().is_some_and(|text| pattern.is_match(text));
         if self.pattern.as_ref().is_some_and(|pattern| !matches(pattern)) {
             return Err(Broken::Pattern);
         }
-        self.check_enum(&element)
+        self.check_enum(element)
     }
 
     fn check_bounds(&self, element: &Element<'_>) -> Result<(), Broken> {
