@@ -14,6 +14,7 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::runtime;
 
@@ -98,7 +99,7 @@ impl Bridge {
         runtime::check_process(self.process)?;
         let done = Arc::clone(&self.done);
         let task = runtime::handle()?.spawn(async move { done.push(call, future.await) });
-        Ok(Call { task: task.abort_handle() })
+        Ok(Call { task: task.abort_handle(), given_up: Vec::new() })
     }
 
     /// The same where the outcome is a value that cannot fail.
@@ -122,12 +123,22 @@ impl Bridge {
 #[pyclass(frozen, module = "mongo_gcp_stream._core")]
 pub(super) struct Call {
     task: AbortHandle,
+    given_up: Vec<CancellationToken>,
+}
+
+impl Call {
+    /// The same, which cancels `tokens` with it: before [`cancel`](Self::cancel) returns, whereas
+    /// its future is dropped by a thread of the runtime, some time later.
+    pub(super) fn giving_up(self, tokens: Vec<CancellationToken>) -> Self {
+        Self { given_up: tokens, ..self }
+    }
 }
 
 #[pymethods]
 impl Call {
     /// Drops it. What it has taken so far is lost: calls wait, and take on the loop's thread.
     fn cancel(&self) {
+        self.given_up.iter().for_each(CancellationToken::cancel);
         self.task.abort();
     }
 }

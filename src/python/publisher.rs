@@ -115,10 +115,12 @@ impl PyPublisher {
         fail_fast: bool,
     ) -> PyResult<Call> {
         let parts = self.begin(messages, timeout_ms, fail_fast)?;
-        bridge.spawn(call, async move {
+        let given_up = parts.iter().map(|(_, receipts)| receipts.given_up()).collect();
+        let call = bridge.spawn(call, async move {
             let receipts = receipts(parts).await;
             Box::new(move |py: Python<'_>| told(py, receipts)) as Outcome
-        })
+        })?;
+        Ok(call.giving_up(given_up))
     }
 
     /// Waits until everything that was taken over before is published or given up.

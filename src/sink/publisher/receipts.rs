@@ -22,7 +22,8 @@ pub struct Receipts {
     done: CancellationToken,
     deadline: Instant,
     timeout: Duration,
-    _given_up: DropGuard,
+    given_up: CancellationToken,
+    _dropped: DropGuard,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +34,13 @@ struct Told {
 }
 
 impl Receipts {
+    /// What gives the call up when it is cancelled, at once: for who cannot tell when the receipts
+    /// themselves are dropped.
+    #[must_use]
+    pub fn given_up(&self) -> CancellationToken {
+        self.given_up.clone()
+    }
+
     /// Waits for the receipt of every message, in the order of the messages, until the call's
     /// deadline: what has none then is a `Timeout`, and may or may not arrive.
     pub async fn wait(self) -> Vec<Result<String, PublishError>> {
@@ -88,8 +96,9 @@ impl Call {
             number: open.begin(),
             _done: done.clone().drop_guard(),
         };
-        let given_up = given_up.drop_guard();
-        (Arc::new(call), Receipts { told, done, deadline, timeout, _given_up: given_up })
+        let dropped = given_up.clone().drop_guard();
+        let receipts = Receipts { told, done, deadline, timeout, given_up, _dropped: dropped };
+        (Arc::new(call), receipts)
     }
 
     /// Notes what became of the message `index`.

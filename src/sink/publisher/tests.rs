@@ -188,6 +188,22 @@ async fn a_call_that_is_given_up_is_not_sent_any_more_and_holds_no_flush_up() {
 }
 
 #[tokio::test]
+async fn a_call_is_given_up_at_once_also_while_its_receipts_are_held() {
+    let scene = Scene::new().await;
+    scene.emulator.fault(Fault::delay(LONG).of_key("a"));
+    let first = scene.publisher.publish(vec![message("a", 0)], LONG, false);
+    scene.emulator.reached(|counted| counted.attempts == 1).await;
+    let second = scene.publisher.publish(vec![message("a", 1)], LONG, false);
+    let third = scene.publisher.publish(vec![message("a", 2)], LONG, false);
+    second.given_up().cancel();
+    scene.emulator.clear_faults();
+    assert_eq!(kinds(&first.wait().await), [None]);
+    assert_eq!(kinds(&third.wait().await), [None]);
+    assert_eq!(of_key(&scene.arrived().await, "a"), ["0", "2"]);
+    drop(second);
+}
+
+#[tokio::test]
 async fn a_flush_does_not_wait_for_what_comes_after_it() {
     let scene = Scene::new().await;
     let before = scene.publisher.publish(vec![message("a", 0)], LONG, false);
