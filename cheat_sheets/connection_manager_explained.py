@@ -14,7 +14,6 @@ from mongo_gcp_stream import (
     AsyncMongoDBConnectionManager,
     ConfigError,
     MongoDBConnectionManager,
-    load_config,
 )
 from mongo_gcp_stream.testing import Mongod
 
@@ -151,7 +150,7 @@ def without_a_loop(config: dict[str, Any], mongod: Mongod) -> None:
 # - Look at what you need: `change.full_document` decodes it, `change.raw` and `batch.payloads()`
 #   hand bytes on.
 # - Give `checkpoint` a store, or a restart begins with what happens after it.
-# - A consumer that never commits stops reading at `flow.bytes_in_flight`: that is what bounds memory.
+# - A consumer that never commits stops reading at `flow.bytes_in_flight`: so memory is bounded.
 # - Fork before the first use, never after it; with multiprocessing use "spawn".
 
 
@@ -172,7 +171,6 @@ async def all_of_it(mongod: Mongod) -> None:
         await be_called(config, mongod)
         await watch_over_them(config)
         await asyncio.to_thread(without_a_loop, config, mongod)
-    assert callable(load_config)
     mistakes_are_told_before_anything_is_connected()
 
 

@@ -20,6 +20,7 @@ from mongo_gcp_stream.errors import (
     ConfigError,
     MongoGcpStreamError,
     PublishError,
+    PublishTimeoutError,
     PubSubSinkError,
     StreamFailedError,
     TopicNotFoundError,
@@ -29,7 +30,7 @@ from mongo_gcp_stream.errors import (
 if TYPE_CHECKING:
     from mongo_gcp_stream.config import Config, ConfigManager, load_config
     from mongo_gcp_stream.manager import AsyncMongoDBConnectionManager, MongoDBConnectionManager
-    from mongo_gcp_stream.sink import AsyncPubSubSink, PubSubSink
+    from mongo_gcp_stream.sink import AsyncPubSubSink, FailedMessage, PubSubSink
     from mongo_gcp_stream.validator import DocumentValidator
 
 #: The status of a stream, under the original's name.
@@ -43,6 +44,7 @@ _LAZY = {
     "Config": "config",
     "ConfigManager": "config",
     "DocumentValidator": "validator",
+    "FailedMessage": "sink",
     "MongoDBConnectionManager": "manager",
     "PubSubSink": "sink",
     "load_config": "config",
@@ -57,12 +59,14 @@ __all__ = [
     "ConfigError",
     "ConfigManager",
     "DocumentValidator",
+    "FailedMessage",
     "Failure",
     "MongoDBConnectionManager",
     "MongoGcpStreamError",
     "PubSubSink",
     "PubSubSinkError",
     "PublishError",
+    "PublishTimeoutError",
     "RunReport",
     "Runner",
     "StreamFailedError",
