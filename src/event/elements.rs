@@ -73,15 +73,13 @@ impl<'a> Elements<'a> {
 
     #[inline]
     fn split(&mut self) -> Option<Element<'a>> {
-        let element = self.rest;
-        let name = element.get(1..)?;
-        let name = &name[..zero(name)?];
-        let start = 1 + name.len() + 1;
-        let value = element.get(start..)?;
-        let value = value.get(..value_length(element[0], value)?)?;
+        let (&kind, named) = self.rest.split_first()?;
+        let name = zero(named)?;
+        let start = 1 + name + 1;
+        let length = value_length(kind, self.rest.get(start..)?)?;
         let whole;
-        (whole, self.rest) = element.split_at(start + value.len());
-        Some(Element { kind: element[0], name, value, whole })
+        (whole, self.rest) = self.rest.split_at_checked(start + length)?;
+        Some(Element { kind, name: &whole[1..=name], value: &whole[start..], whole })
     }
 }
 
@@ -103,6 +101,7 @@ impl<'a> Iterator for Elements<'a> {
 
 /// Bytes of a value of type `kind` that begins `value`; `None` for a type that BSON does not have.
 /// It may be more than there are.
+#[inline]
 fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
     Some(match kind {
         0x06 | NULL | 0x7f | 0xff => 0,
@@ -115,12 +114,16 @@ fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
         DOCUMENT | ARRAY | 0x0f => length(value)?,
         BINARY => LENGTH + 1 + length(value)?,
         0x0c => LENGTH + length(value)? + 12,
-        0x0b => {
-            let pattern = zero(value)? + 1;
-            pattern + zero(&value[pattern..])? + 1
-        }
+        0x0b => regex_length(value)?,
         _ => return None,
     })
+}
+
+/// Bytes of a regular expression: its pattern and its options.
+#[cold]
+fn regex_length(value: &[u8]) -> Option<usize> {
+    let pattern = zero(value)? + 1;
+    Some(pattern + zero(&value[pattern..])? + 1)
 }
 
 fn length(value: &[u8]) -> Option<usize> {

@@ -16,7 +16,7 @@ use crate::config::{BigQueryConfig, FullDocument, Operation, StreamConfig, Topic
 use crate::error::{ConfigError, RecordErrorKind};
 use crate::event::Image;
 use crate::event::elements::{Element, Elements};
-use column::{Columns, Row};
+use column::{Case, Columns, Row};
 
 /// What makes the rows of a table.
 #[derive(Debug)]
@@ -98,18 +98,31 @@ impl BigQueryCdc {
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         begin(record, "UPSERT", out)?;
-        let row = Row::of(document).ok_or_else(not_bson)?;
-        let mut keys = 0;
+        let start = out.len();
+        if self.columns(document, &Row::default(), out)? == Case::Upper {
+            let row = Row::of(document).ok_or_else(not_bson)?;
+            if row.is_ambiguous() {
+                out.truncate(start);
+                self.columns(document, &row, out)?;
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes the columns of `document`, and tells whether a name has a letter in upper case:
+    /// without one, no two names differ in case only.
+    fn columns(&self, document: &[u8], row: &Row<'_>, out: &mut Vec<u8>) -> Result<Case, Refusal> {
+        let (mut keys, mut case) = (0, Case::Lower);
         for element in Elements::of(document).ok_or_else(not_bson)? {
             let element = element.ok_or_else(not_bson)?;
             keys += usize::from(self.is_key(element.name));
-            self.columns.write(&element, &row, out)?;
+            case = case.max(self.columns.write(&element, row, out)?);
         }
         if keys < self.primary_key.len() {
             return Err(format("the document lacks a field of `bigquery.primary_key`"));
         }
-        out.push(b'}');
-        Ok(())
+        Ok(case)
     }
 
     fn is_key(&self, name: &[u8]) -> bool {

@@ -33,29 +33,68 @@ const MAX_KEPT: usize = MAX_LENGTH - 11;
 /// that no two fields share a column.
 #[must_use]
 pub(crate) fn column_name(name: &str) -> Cow<'_, str> {
-    let led = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if led && plain && name.len() <= MAX_LENGTH && !is_reserved(name) {
+    if is_column(name.as_bytes(), letters(name.as_bytes())) {
         return name.into();
     }
     renamed(name).into()
 }
 
-fn is_reserved(name: &str) -> bool {
+/// Whether a name, with these letters, is that of a column as it is.
+fn is_column(name: &[u8], letters: u8) -> bool {
+    let led = name.first().is_some_and(|byte| !byte.is_ascii_digit());
+    led && letters & OTHER == 0 && name.len() <= MAX_LENGTH && !is_reserved(name)
+}
+
+fn is_reserved(name: &[u8]) -> bool {
     let begins = |prefix: &&str| {
-        name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+        let head = name.get(..prefix.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
     };
-    name.starts_with('_') && RESERVED.iter().any(begins)
+    name.starts_with(b"_") && RESERVED.iter().any(begins)
+}
+
+/// There is a letter in upper case.
+const UPPER: u8 = 1;
+/// There is something that no column's name has.
+const OTHER: u8 = 2;
+
+/// What each byte is.
+const LETTERS: [u8; 256] = {
+    let mut letters = [OTHER; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        letters[byte as usize] = match byte {
+            b'A'..=b'Z' => UPPER,
+            b'a'..=b'z' | b'0'..=b'9' | b'_' => 0,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    letters
+};
+
+/// What is in a name, found in one pass.
+fn letters(name: &[u8]) -> u8 {
+    name.iter().fold(0, |all, &byte| all | LETTERS[usize::from(byte)])
 }
 
 fn renamed(name: &str) -> String {
     let led = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let mut column = String::from(if led && !is_reserved(name) { "" } else { "f_" });
+    let mut column = String::from(if led && !is_reserved(name.as_bytes()) { "" } else { "f_" });
     let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
     column.extend(letters.take(MAX_KEPT));
     column.push('_');
     column.push_str(&blake3::hash(name.as_bytes()).to_hex()[..8]);
     column
+}
+
+/// The letters of a name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Case {
+    /// All in lower case.
+    Lower,
+    /// One is in upper case, or more.
+    Upper,
 }
 
 /// The columns that the configuration knows.
@@ -101,32 +140,37 @@ impl Columns {
         })
     }
 
-    /// Writes a comma, the column of `element` and its value.
+    /// Writes a comma, the column of `element` and its value; returns the case of its name.
     pub fn write(
         &self,
         element: &Element<'_>,
         row: &Row<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        let name = str::from_utf8(element.name).map_err(|_| not_bson())?;
+    ) -> Result<Case, Refusal> {
+        let (name, letters) = (element.name, letters(element.name));
         // Names are written as they are, so a lower-case copy is made of the others only.
-        let lower: Cow<'_, str> = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            name.to_ascii_lowercase().into()
-        } else {
-            name.into()
+        let case = if letters & UPPER == 0 { Case::Lower } else { Case::Upper };
+        let lower: Cow<'_, [u8]> = match case {
+            Case::Lower => name.into(),
+            Case::Upper => name.to_ascii_lowercase().into(),
         };
-        let known = self.find(lower.as_bytes()).ok().map(|at| &self.known[at]);
-        let taken = known.map_or_else(|| row.has_before(name), |known| *known.field != *name);
-        let column = if taken { renamed(name).into() } else { column_name(name) };
+        let known = self.find(&lower).ok().map(|at| &self.known[at]);
+        let taken =
+            known.map_or_else(|| row.has_before(name), |known| known.field.as_bytes() != name);
         out.extend_from_slice(b",\"");
-        out.extend_from_slice(column.as_bytes());
+        if taken || !is_column(name, letters) {
+            let name = str::from_utf8(name).map_err(|_| not_bson())?;
+            out.extend_from_slice(renamed(name).as_bytes());
+        } else {
+            out.extend_from_slice(name);
+        }
         out.extend_from_slice(b"\":");
         let start = out.len();
         value::write_column(element, out)?;
         if !taken && known.is_some_and(|known| known.text) {
             value::as_text(start, out);
         }
-        Ok(())
+        Ok(case)
     }
 }
 
@@ -146,12 +190,17 @@ impl<'a> Row<'a> {
         Some(Self { document: alike.then_some(document) })
     }
 
+    /// Whether there are such names.
+    pub fn is_ambiguous(&self) -> bool {
+        self.document.is_some()
+    }
+
     /// Whether a field that differs from `name` in case only has its column: that which comes last
     /// in the order of bytes, wherever they stand, so lower case before upper.
-    fn has_before(&self, name: &str) -> bool {
+    fn has_before(&self, name: &[u8]) -> bool {
         let fields = self.document.and_then(Elements::of).into_iter().flatten().flatten();
         let mut names = fields.map(|element| element.name);
-        names.any(|other| other.eq_ignore_ascii_case(name.as_bytes()) && other > name.as_bytes())
+        names.any(|other| other.eq_ignore_ascii_case(name) && other > name)
     }
 }
 

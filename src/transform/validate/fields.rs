@@ -26,8 +26,9 @@ impl Fields {
         let Some(elements) = Elements::of(document) else { return self.required == 0 };
         let mut seen = 0_u64;
         for element in elements.map_while(|element| element) {
-            let rule = rules.iter().position(|rule| rule.field() == Some(element.name));
-            let Some((index, rule)) = rule.map(|index| (index, &rules[index])) else { continue };
+            let mut numbered = rules.iter().enumerate();
+            let rule = numbered.find(|(_, rule)| rule.field() == Some(element.name));
+            let Some((index, rule)) = rule else { continue };
             // Of fields of the same name the first one counts.
             if seen & 1 << index == 0 && rule.check_value(&element).is_err() {
                 return false;
