@@ -49,7 +49,8 @@ pub struct JsonSchemaConfig {
 /// A schema without a mistake.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    pub schema: Value,
+    /// The schema itself.
+    pub tree: Value,
     /// The names of fields in it, which an error may tell.
     pub names: HashSet<String>,
     /// Values are seen as MongoDB's own validator sees them.
@@ -160,14 +161,11 @@ fn checked(mut schema: Value, typed: bool) -> Result<Schema, Mistake> {
         keywords.remove("$id");
         keywords.remove("$schema");
     }
-    let compiled = strict(jsonschema::options()).build(&schema);
-    match compiled {
-        Ok(_) => Ok(Schema { schema, names, typed }),
-        Err(_) => {
-            let message = "the schema cannot be compiled".to_owned();
-            Err(Mistake { path: String::new(), message })
-        }
+    if strict(jsonschema::options()).build(&schema).is_err() {
+        let message = "the schema cannot be compiled".to_owned();
+        return Err(Mistake { path: String::new(), message });
     }
+    Ok(Schema { tree: schema, names, typed })
 }
 
 #[cfg(test)]

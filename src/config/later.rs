@@ -78,7 +78,7 @@ pub(super) fn refuse_connector_dialect(tree: &Value) -> Result<(), ConfigError> 
     Err(ConfigError {
         path: mark[1..].replace('/', "."),
         message: "this file is written for the later Python connector (`mongodb.uri`, \
-                  `collections[]`), which is not read: docs/guide/configuration.md shows how to \
+                  `collections[]`), which is not read: docs/guide/migrating.md shows how to \
                   say the same with `mongodb.connections`"
             .into(),
     })

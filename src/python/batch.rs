@@ -60,7 +60,7 @@ impl ChangeBatch {
     }
 
     /// A `pyarrow.Table` with a row an event.
-    fn to_arrow<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+    fn to_arrow(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
         let module = slf.py().import("mongo_gcp_stream._arrow")?;
         module.getattr("to_arrow")?.call1((slf,))
     }

@@ -37,7 +37,7 @@ fn compile(schemas: &str) -> Result<PyValidator, ConfigError> {
     })?;
     let mut streams = HashMap::new();
     for (stream, rules) in schemas {
-        if let Some(validator) = of_stream(&stream, rules)? {
+        if let Some(validator) = of_stream(&stream, &rules)? {
             streams.insert(stream, validator);
         }
     }
@@ -45,7 +45,7 @@ fn compile(schemas: &str) -> Result<PyValidator, ConfigError> {
 }
 
 /// The rules of one stream, read as those of a configuration with this stream alone.
-fn of_stream(stream: &str, rules: Value) -> Result<Option<transform::Validator>, ConfigError> {
+fn of_stream(stream: &str, rules: &Value) -> Result<Option<transform::Validator>, ConfigError> {
     let path = format!("schemas.{stream}");
     let Some((connection, source)) = stream.split_once('.') else {
         return Err(ConfigError { path, message: "expected `<connection>.<source>`".into() });

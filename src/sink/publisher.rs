@@ -34,7 +34,7 @@ use receipts::{Call, OpenCalls};
 pub use receipts::Receipts;
 
 /// Longest time that a call may take; more would overflow the clock.
-const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
+const MAX_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 /// How a publisher behaves.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Default for PublisherRules {
             max_bytes: 9_500_000,
             slots: 8,
             attempt_timeout: Duration::from_secs(30),
-            backoff: BackoffPolicy::new(1.5, Duration::from_secs(60)),
+            backoff: BackoffPolicy::new(1.5, Duration::from_mins(1)),
         }
     }
 }

@@ -153,9 +153,11 @@ def test_stopping_lets_the_callback_under_way_end_and_calls_no_other(shop: Shop)
 
 def test_a_callback_that_never_ends_is_cancelled_at_the_deadline(shop: Shop) -> None:
     config = shop.config(checkpoint=shop.stored(), shutdown={"drain_timeout": "50ms"})
+    entered = asyncio.Event()
     ended: list[str] = []
 
     async def stuck(_stream: str, _document: dict[str, Any]) -> bool:
+        entered.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -169,7 +171,7 @@ def test_a_callback_that_never_ends_is_cancelled_at_the_deadline(shop: Shop) -> 
         async with manager:
             await manager.start_processing()
             shop.insert(1)
-            await until(lambda: manager.status[STREAM].in_flight == 1, "it was read")
+            await entered.wait()
         async with AsyncMongoDBConnectionManager(config) as manager:
             await manager.initialize_connections()
             return await take(manager, 1)

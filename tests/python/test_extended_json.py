@@ -62,7 +62,7 @@ def test_golden_faults_are_refused(case: dict[str, Any]) -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="mode must be 'relaxed' or 'canonical'"):
+    with pytest.raises(ValueError, match="mode must be 'relaxed', 'canonical' or 'simplified'"):
         to_extended_json(bson.encode({}), "strict")  # type: ignore[arg-type]
 
 

@@ -87,7 +87,9 @@ def log_format() -> Literal["text", "json"]:
     before.
     """
 
-def to_extended_json(bson: bytes, mode: Literal["relaxed", "canonical"] = "relaxed") -> bytes:
+def to_extended_json(
+    bson: bytes, mode: Literal["relaxed", "canonical", "simplified"] = "relaxed"
+) -> bytes:
     """Turn one BSON document into MongoDB Extended JSON v2, as UTF-8 without line breaks.
 
     This is the format of the messages' data. Keys keep their order, duplicates included, and no
@@ -96,11 +98,12 @@ def to_extended_json(bson: bytes, mode: Literal["relaxed", "canonical"] = "relax
     Args:
         bson: A document as the server sends it, such as `bson.encode({...})` gives.
         mode: `relaxed` writes numbers and dates as JSON readers expect them, and loses the
-            difference between int32, int64 and whole doubles; `canonical` keeps every type.
+            difference between int32, int64 and whole doubles; `canonical` keeps every type;
+            `simplified` wraps none, for readers that know nothing of MongoDB.
 
     Raises:
         ValueError: `bson` is not a valid document (the text names the field, never a value), or
-            `mode` is neither of the two.
+            `mode` is none of these.
 
     Example:
         >>> import bson

@@ -102,7 +102,7 @@ fn a_file_holds_json_or_yaml() {
     assert_eq!(missing.path, "file");
     for text in ["{\n\t\"required\":\t[\"a\"]\n}", "required: [a]\n"] {
         std::fs::write(&file, text).unwrap();
-        assert_eq!(config.schema().unwrap().schema, json!({"required": ["a"]}));
+        assert_eq!(config.schema().unwrap().tree, json!({"required": ["a"]}));
     }
     std::fs::write(&file, "properties: {a: {typ: string}}").unwrap();
     let error = config.schema().unwrap_err();

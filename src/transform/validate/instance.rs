@@ -275,10 +275,7 @@ impl<'a, const TYPED: bool> Node<'a, RawBson<TYPED>> for BsonNode<'a, TYPED> {
             View::Null => expected.is_null(),
             View::Boolean(value) => expected.as_bool() == Some(value),
             View::Number(number) => {
-                let expected = match expected {
-                    Value::Number(expected) => expected,
-                    _ => return false,
-                };
+                let Value::Number(expected) = expected else { return false };
                 cmp::equal_numbers(&number, expected)
             }
             View::Text(text) => expected.as_str() == Some(&*text),

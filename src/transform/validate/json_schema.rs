@@ -36,7 +36,7 @@ enum Validator {
 impl JsonSchema {
     /// Compiles the schema; paths of errors begin below `json_schema`.
     pub fn compile(config: &JsonSchemaConfig) -> Result<Self, ConfigError> {
-        let Schema { schema, names, typed } = config.schema()?;
+        let Schema { tree: schema, names, typed } = config.schema()?;
         let validator = if typed {
             build(&schema).map(Validator::Typed)
         } else {
