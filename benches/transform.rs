@@ -123,7 +123,7 @@ fn change_event(number: u16) -> Vec<u8> {
 }
 
 /// A reply with all events.
-pub fn reply() -> Batch {
+fn reply() -> Batch {
     let mut reply = Vec::new();
     let append = |number| {
         let start = reply.len();
@@ -135,7 +135,7 @@ pub fn reply() -> Batch {
 }
 
 /// What is done with these lines for the source.
-pub fn transform(source: &[&str]) -> Transform {
+fn transform(source: &[&str]) -> Transform {
     let schemas = if source.contains(&VALIDATION) { SCHEMAS } else { "" };
     let lines = source.join("\n          ");
     let text = CONFIG.replace("SOURCE", &lines).replace("SCHEMAS", schemas);
