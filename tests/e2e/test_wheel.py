@@ -72,7 +72,7 @@ def test_the_program_of_the_readme_and_a_cheat_sheet_run_from_the_wheel(
     (tmp_path / "program.py").write_text(program[1])
     (tmp_path / "config.yaml").write_text(CONFIG)
     (tmp_path / ".env").write_text(f"MONGODB_URI={own_mongod.uri}\n")
-    command = [binaries / "python", "-u", "program.py"]
+    command = [str(binaries / "python"), "-u", "program.py"]
     with (
         own_mongod.client() as client,
         subprocess.Popen(

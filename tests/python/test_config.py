@@ -151,7 +151,7 @@ def test_required_keys_have_to_be_there(file: Path) -> None:
     assert load_config(file, ["mongodb.connections.main.uri", f"{ORDERS}.batch_size"])
     for kind in (load_config, ConfigManager):
         with pytest.raises(ValueError, match=r"gcp\.project_id: missing") as caught:
-            kind(file, ["mongodb", "gcp.project_id"])  # type: ignore[operator]
+            kind(file, ["mongodb", "gcp.project_id"])
         assert isinstance(caught.value, ConfigError)
         assert caught.value.path == "gcp.project_id"
 
