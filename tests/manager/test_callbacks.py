@@ -216,5 +216,13 @@ def test_processing_needs_a_callback_and_a_free_stream(shop: Shop) -> None:
             with pytest.raises(RuntimeError, match="register a callback first"):
                 await manager.start_processing()
             await manager.stop_processing()
+            batches = manager.batches(STREAM)
+            manager.register_document_callback(Taken())
+            with pytest.raises(RuntimeError, match="has a consumer already"):
+                await manager.start_processing()
+            await batches.aclose()
+            await manager.start_processing()
+            with pytest.raises(RuntimeError, match="has a consumer already"):
+                manager.batches(STREAM)
 
     run(test())

@@ -14,7 +14,7 @@ from mongo_gcp_stream import _loop
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mongo_gcp_stream._core import ChangeBatch, Consumer
+    from mongo_gcp_stream._core import ChangeBatch
     from mongo_gcp_stream.manager.streams import Streams
 
     DocumentCallback = Callable[[str, dict[str, Any]], Awaitable[bool | None]]
@@ -30,7 +30,10 @@ class _Stopped(Exception):  # noqa: N818 -- the way out of the loops
 
 
 class Processor:
-    """Hands the changes of one stream to the callbacks."""
+    """Hands the changes of one stream to the callbacks.
+
+    The right to take them is its own from the start: who is too late is told at once.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Processor:
         self._stream_id = stream_id
         self._on_document = on_document
         self._on_batch = on_batch
+        self._consumer = streams.consumer(stream_id)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -51,10 +55,9 @@ class Processor:
 
     async def run(self) -> None:
         """Until it is stopped, or the stream ends."""
-        consumer = self._streams.consumer(self._stream_id)
         try:
-            while await self._ready(consumer):
-                batch = consumer.take()
+            while await self._ready():
+                batch = self._consumer.take()
                 if batch is not None:
                     await self._process(batch)
         except Refused as refused:
@@ -62,10 +65,10 @@ class Processor:
         except _Stopped:
             pass
         finally:
-            consumer.release()
+            self._consumer.release()
 
-    async def _ready(self, consumer: Consumer) -> bool:
-        ready = asyncio.ensure_future(_loop.call(consumer.ready))
+    async def _ready(self) -> bool:
+        ready = asyncio.ensure_future(_loop.call(self._consumer.ready))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
