@@ -156,6 +156,11 @@ impl Reading {
         self.shared.close().await;
     }
 
+    /// Lets all streams end by themselves, their positions stored: nobody reads them any more.
+    pub fn abandon(&self) {
+        self.stop.cancel();
+    }
+
     /// The right to take the batches of `stream`; `None` while somebody else has it.
     ///
     /// # Errors

@@ -160,6 +160,13 @@ impl Reading {
     }
 }
 
+impl Drop for Reading {
+    /// Streams of a manager that was forgotten do not go on for the life of the process.
+    fn drop(&mut self) {
+        self.reading.abandon();
+    }
+}
+
 impl Reading {
     /// The streams, in the process that has them.
     fn here(&self) -> PyResult<Arc<manager::Reading>> {
