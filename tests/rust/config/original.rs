@@ -92,7 +92,7 @@ firestore: {collection: resumeTokens}
         assert_eq!(
             error.message,
             "this file is written for the later Python connector (`mongodb.uri`, \
-             `collections[]`), which is not read: docs/guide/configuration.md shows how to say \
+             `collections[]`), which is not read: docs/guide/migrating.md shows how to say \
              the same with `mongodb.connections`"
         );
     }
