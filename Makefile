@@ -9,7 +9,7 @@ FUZZ := target/tools/bin/cargo-fuzz
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy fuzz lint fmt bench wheel lock clean
+.PHONY: help demo test test-live test-heavy fuzz lint fmt bench wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -20,7 +20,10 @@ demo: $(VENV)/.extension ## Stream orders from a mongod to an embedded Pub/Sub, 
 test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to end
 	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
 	$(BIN)/python -m tests.support.pubsub_fake
-	$(BIN)/python -m pytest -n auto -m "not heavy"
+	$(BIN)/python -m pytest -n auto -m "not heavy and not live"
+
+test-live: $(VENV)/.extension ## The tests that use the MongoDB named in tests/.env.test
+	$(BIN)/python -m pytest -m live
 
 test-heavy: $(VENV)/.extension wheel $(FUZZ) ## The tests that take minutes: memory, the wheel on its own, fuzzing
 	$(BIN)/python -m pytest -m heavy

@@ -29,6 +29,7 @@ from mongo_gcp_stream.errors import (
 
 if TYPE_CHECKING:
     from mongo_gcp_stream.config import Config, ConfigManager, load_config
+    from mongo_gcp_stream.log import configure_logging
     from mongo_gcp_stream.manager import AsyncMongoDBConnectionManager, MongoDBConnectionManager
     from mongo_gcp_stream.sink import AsyncPubSubSink, FailedMessage, PubSubSink
     from mongo_gcp_stream.validator import DocumentValidator
@@ -47,6 +48,7 @@ _LAZY = {
     "FailedMessage": "sink",
     "MongoDBConnectionManager": "manager",
     "PubSubSink": "sink",
+    "configure_logging": "log",
     "load_config": "config",
 }
 
@@ -75,6 +77,7 @@ __all__ = [
     "TopicNotFoundError",
     "ValidationError",
     "__version__",
+    "configure_logging",
     "load_config",
     "to_extended_json",
 ]

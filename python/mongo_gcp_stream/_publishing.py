@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mongo_gcp_stream import _topics
+from mongo_gcp_stream import _topics, log
 from mongo_gcp_stream._core import Publisher, Unpublished
 from mongo_gcp_stream.errors import (
     ConfigError,
@@ -60,6 +60,7 @@ class Publishing:
         sizes: dict[str, int] = {}
         for topic in self._topics.values():
             sizes[topic.path] = min(topic.batch_size, sizes.get(topic.path, 1000))
+        log.start()
         try:
             self._core = Publisher(sizes, endpoint=endpoint, region=region)
         except ConfigError:

@@ -78,8 +78,8 @@ pub(super) fn refuse_connector_dialect(tree: &Value) -> Result<(), ConfigError> 
     Err(ConfigError {
         path: mark[1..].replace('/', "."),
         message: "this file is written for the later Python connector (`mongodb.uri`, \
-                  `collections[]`), which is not read: docs/guide/migrating.md shows how to \
-                  say the same with `mongodb.connections`"
+                  `collections[]`), which is not read: docs/guide/migrating.md shows how to say \
+                  the same with `mongodb.connections`"
             .into(),
     })
 }

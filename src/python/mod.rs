@@ -59,7 +59,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runner::Failure>()?;
     module.add_class::<runner::RunReport>()?;
     module.add_class::<runner::Runner>()?;
+    module.add_function(wrap_pyfunction!(logging::log_close, module)?)?;
+    module.add_function(wrap_pyfunction!(logging::log_debug, module)?)?;
     module.add_function(wrap_pyfunction!(logging::log_format, module)?)?;
+    module.add_function(wrap_pyfunction!(logging::log_open, module)?)?;
+    module.add_function(wrap_pyfunction!(logging::log_take, module)?)?;
     module.add_class::<statistics::PyStreamStatistics>()?;
     module.add_class::<validator::PyValidator>()?;
     module.add_function(wrap_pyfunction!(admin::check, module)?)?;

@@ -26,7 +26,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = Line(Map::new());
+        let mut line = Line::default();
         let mut timestamp = String::new();
         SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
         line.put("timestamp", timestamp);
@@ -43,18 +43,25 @@ where
 }
 
 /// The object of one line.
-struct Line(Map<String, Value>);
+#[derive(Default)]
+pub(super) struct Line(pub(super) Map<String, Value>);
 
 impl Line {
-    fn put(&mut self, name: &str, value: impl Into<Value>) {
+    pub(super) fn put(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 
     /// Adds what a span says and the event does not.
     fn add_span(&mut self, fields: &str) {
-        let Ok(Value::Object(fields)) = serde_json::from_str(fields) else { return };
+        if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
+            self.add_missing(&fields);
+        }
+    }
+
+    /// Adds those of `fields` that it does not have.
+    pub(super) fn add_missing(&mut self, fields: &Map<String, Value>) {
         for (name, value) in fields {
-            self.0.entry(name).or_insert(value);
+            self.0.entry(name).or_insert_with(|| value.clone());
         }
     }
 }

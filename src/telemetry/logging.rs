@@ -31,10 +31,7 @@ pub fn start(config: &LoggingConfig) -> Result<(), ConfigError> {
         path: "logging.level".into(),
         message: format!("expected a level such as `info` or a filter such as `info,mongo_gcp_stream::sink=debug`: {error}"),
     })?;
-    // The text of a panic could hold a value of a document; its place cannot.
-    std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(place = panic.location().map(tracing::field::display), "panicked");
-    }));
+    hide_panics();
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr.with_filter(is_shown));
     let result = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
@@ -46,6 +43,13 @@ pub fn start(config: &LoggingConfig) -> Result<(), ConfigError> {
         tracing::debug!("logging was already started; its settings stay");
     }
     Ok(())
+}
+
+/// The text of a panic could hold a value of a document; its place, which is logged, cannot.
+pub(super) fn hide_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(place = panic.location().map(tracing::field::display), "panicked");
+    }));
 }
 
 /// The form of this process's log lines; text before [`start`].
@@ -62,7 +66,7 @@ pub fn hide_statistics(hidden: bool) {
 
 /// What other crates say below `info` is nobody's promise: requests, headers and credentials may
 /// be in it. No level or filter shows it.
-fn is_shown(event: &Metadata<'_>) -> bool {
+pub(super) fn is_shown(event: &Metadata<'_>) -> bool {
     if event.target() == STATISTICS {
         return !STATISTICS_HIDDEN.load(Relaxed);
     }

@@ -2,6 +2,7 @@
 
 mod json_lines;
 pub mod logging;
+pub mod records;
 mod statistics;
 
 pub use statistics::{Part, StatisticsSnapshot, StreamState, StreamStatistics};

@@ -25,6 +25,13 @@ from mongo_gcp_stream._core._dead_letter import (
     dead_letter_redrive,
 )
 from mongo_gcp_stream._core._emulator import Emulator, EmulatorStatistics
+from mongo_gcp_stream._core._logging import (
+    log_close,
+    log_debug,
+    log_format,
+    log_open,
+    log_take,
+)
 from mongo_gcp_stream._core._positions import (
     StoredPosition,
     position_clear,
@@ -66,7 +73,11 @@ __all__ = [
     "check",
     "dead_letter_list",
     "dead_letter_redrive",
+    "log_close",
+    "log_debug",
     "log_format",
+    "log_open",
+    "log_take",
     "position_clear",
     "position_set",
     "position_show",
@@ -79,13 +90,6 @@ __all__ = [
 ]
 
 __version__: str
-
-def log_format() -> Literal["text", "json"]:
-    """Return the form of this process's log lines.
-
-    It is `logging.format` of the first configuration that a :class:`Runner` was made of; `"text"`
-    before.
-    """
 
 def to_extended_json(
     bson: bytes, mode: Literal["relaxed", "canonical", "simplified"] = "relaxed"

@@ -7,6 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from mongo_gcp_stream import log
 from mongo_gcp_stream._core import Consumer, Reading
 from mongo_gcp_stream.config import Config
 from mongo_gcp_stream.errors import StreamFailedError
@@ -67,6 +68,7 @@ class Streams:
 
     def __init__(self, config: Config | ConfigManager | Mapping[str, Any]) -> None:
         self.config = Config.of(config)
+        log.start()
         self.reading = Reading(self.config.to_json())
 
     @property
