@@ -70,16 +70,16 @@ struct Waiting {
     open: bool,
 }
 
-static FIRST: OnceLock<Box<Records>> = OnceLock::new();
+static FIRST: OnceLock<Records> = OnceLock::new();
 
 impl Records {
-    fn new() -> Box<Self> {
-        Box::new(Self {
+    fn new() -> Self {
+        Self {
             process: process::id(),
             waiting: Mutex::default(),
             arrived: Condvar::new(),
             of_child: OnceLock::new(),
-        })
+        }
     }
 
     /// Those of this process, if it has begun to read any. Waits for no lock.
@@ -98,7 +98,7 @@ impl Records {
         let process = process::id();
         let mut records = FIRST.get_or_init(Self::new);
         while records.process != process {
-            records = records.of_child.get_or_init(Self::new);
+            records = records.of_child.get_or_init(|| Box::new(Self::new()));
         }
         records.lock().open = true;
         records

@@ -6,7 +6,7 @@ use super::*;
 
 /// Records of a test's own, read from now on.
 fn opened() -> &'static Records {
-    let records: &'static Records = Box::leak(Records::new());
+    let records: &'static Records = Box::leak(Box::new(Records::new()));
     records.lock().open = true;
     records
 }
