@@ -29,6 +29,8 @@ _MISSING: Any = object()
 #: A part of a dotted key: a name, or one in quotes that has dots itself.
 _PART = re.compile(r'"([^"]*)"|([^."]+)')
 
+_KEY = re.compile(r'("[^"]*"|[^."]+)(\.("[^"]*"|[^."]+))*')
+
 
 class Section(Mapping[str, Any]):
     """A part of a configuration: a read-only mapping whose `repr` shows no secret.
@@ -65,6 +67,8 @@ class Section(Mapping[str, Any]):
         part of the key that has dots itself, such as the name of a stream, may stand in quotes:
         `get('schemas."main.orders"')`.
         """
+        if not _KEY.fullmatch(key):
+            return default
         section: Any = self
         for part in _parts(key):
             if not isinstance(section, Section) or part not in section:
@@ -151,7 +155,7 @@ class Config(Section):
         Raises:
             ConfigError: One is not, at `path`.
         """
-        for key in keys:
+        for key in [keys] if isinstance(keys, str) else keys:
             if self.get(key) in (None, "", [], {}):
                 message = f"{key}: missing: this program needs it"
                 raise ConfigError(message, path=key, hint="Set it in the configuration file.")
@@ -205,7 +209,8 @@ class ConfigManager:
         """The value of a dotted key, or of its variable.
 
         For a key `a.b` that exists, the environment variable `A_B` goes before the file; it becomes
-        a number or a boolean where the file has one.
+        a number or a boolean where the file has one. Sections and lists have no variable. Only
+        `get` looks there: for what a manager does, override the key itself, as in `load_config`.
 
         Raises:
             ConfigError: The variable does not hold what the key wants.
@@ -215,7 +220,11 @@ class ConfigManager:
             return default
         name = key.upper().replace(".", "_")
         text = os.environ.get(name)
-        return value if text is None else _as(type(value), text, key, name)
+        return (
+            value
+            if text is None or isinstance(value, (Section, list))
+            else _as(type(value), text, key, name)
+        )
 
     def __repr__(self) -> str:
         return f"ConfigManager({self.config!r})"
