@@ -13,6 +13,7 @@ use crate::reader::Delivery;
 
 use super::errors::to_python;
 use super::extended_json::{json, json_mode};
+use super::runtime;
 
 /// Events that were read together, in stream order.
 #[pyclass(frozen, sequence, module = "mongo_gcp_stream._core")]
@@ -51,7 +52,7 @@ impl ChangeBatch {
     /// Says that the first `count` events are done with, or all.
     #[pyo3(signature = (count = None))]
     fn commit(&self, count: Option<usize>) -> Committed {
-        Committed { noted: self.delivery.commit(count.unwrap_or(usize::MAX)) }
+        commit(&self.delivery, count.unwrap_or(usize::MAX))
     }
 
     /// The raw BSON of each event.
@@ -76,6 +77,11 @@ impl ChangeBatch {
     fn __repr__(&self) -> String {
         format!("ChangeBatch({} events, {} bytes)", self.__len__(), self.nbytes())
     }
+}
+
+/// In a forked child nothing is noted: the position is the parent's.
+fn commit(delivery: &Delivery, count: usize) -> Committed {
+    Committed { noted: !runtime::is_forked() && delivery.commit(count) }
 }
 
 /// Whether a commit was noted; it can also be awaited, and is done at once.
@@ -119,7 +125,7 @@ pub(super) struct ChangeEvent {
 impl ChangeEvent {
     /// Says that this event and all before it in its batch are done with.
     fn commit(&self) -> Committed {
-        Committed { noted: self.delivery.commit(self.index + 1) }
+        commit(&self.delivery, self.index + 1)
     }
 
     /// The whole event as BSON.

@@ -99,7 +99,7 @@ impl Bridge {
         runtime::check_process(self.process)?;
         let done = Arc::clone(&self.done);
         let task = runtime::handle()?.spawn(async move { done.push(call, future.await) });
-        Ok(Call { task: task.abort_handle(), given_up: Vec::new() })
+        Ok(Call { task: task.abort_handle(), given_up: Vec::new(), process: self.process })
     }
 
     /// The same where the outcome is a value that cannot fail.
@@ -124,6 +124,7 @@ impl Bridge {
 pub(super) struct Call {
     task: AbortHandle,
     given_up: Vec<CancellationToken>,
+    process: u32,
 }
 
 impl Call {
@@ -138,6 +139,10 @@ impl Call {
 impl Call {
     /// Drops it. What it has taken so far is lost: calls wait, and take on the loop's thread.
     fn cancel(&self) {
+        if self.process != process::id() {
+            // Its task is in the parent, and so may be the locks around it.
+            return;
+        }
         self.given_up.iter().for_each(CancellationToken::cancel);
         self.task.abort();
     }

@@ -16,7 +16,7 @@ use crate::sink::{Connection, Outgoing, Publisher, PublisherRules, Receipts};
 
 use super::bridge::{Bridge, Call, Outcome};
 use super::errors::to_python;
-use super::runtime;
+use super::runtime::{self, OfProcess};
 
 /// Topic, data, attributes and ordering key of a message.
 type Given = (String, PyBackedBytes, HashMap<String, String>, String);
@@ -54,6 +54,10 @@ impl From<PublishError> for Unpublished {
 /// Publishes to the topics that it was made for.
 #[pyclass(name = "Publisher", frozen, module = "mongo_gcp_stream._core")]
 pub(super) struct PyPublisher {
+    parts: OfProcess<Parts>,
+}
+
+struct Parts {
     connection: Connection,
     topics: HashMap<String, Publisher>,
 }
@@ -77,16 +81,16 @@ impl PyPublisher {
             (topic.clone(), Publisher::new(&connection, topic, &rules))
         };
         let topics = topics.into_iter().map(publisher).collect();
-        Ok(Self { connection, topics })
+        Ok(Self { parts: OfProcess::new(Parts { connection, topics }) })
     }
 
     /// What is known of the topics.
     fn look_up(&self, py: Python<'_>, timeout_ms: u64) -> PyResult<Vec<(String, String, String)>> {
-        runtime::block_on(py, self.looked_up(timeout_ms))
+        runtime::block_on(py, self.parts.get()?.looked_up(timeout_ms))
     }
 
     fn start_look_up(&self, bridge: &Bridge, call: u64, timeout_ms: u64) -> PyResult<Call> {
-        let looked_up = self.looked_up(timeout_ms);
+        let looked_up = self.parts.get()?.looked_up(timeout_ms);
         bridge.spawn(call, async move {
             let found = looked_up.await;
             Box::new(move |py: Python<'_>| Ok(PyList::new(py, found)?.into_any().unbind()))
@@ -102,7 +106,7 @@ impl PyPublisher {
         timeout_ms: u64,
         fail_fast: bool,
     ) -> PyResult<Py<PyAny>> {
-        let parts = self.begin(messages, timeout_ms, fail_fast)?;
+        let parts = self.parts.get()?.begin(messages, timeout_ms, fail_fast)?;
         told(py, runtime::block_on(py, receipts(parts))?)
     }
 
@@ -114,7 +118,7 @@ impl PyPublisher {
         timeout_ms: u64,
         fail_fast: bool,
     ) -> PyResult<Call> {
-        let parts = self.begin(messages, timeout_ms, fail_fast)?;
+        let parts = self.parts.get()?.begin(messages, timeout_ms, fail_fast)?;
         let given_up = parts.iter().map(|(_, receipts)| receipts.given_up()).collect();
         let call = bridge.spawn(call, async move {
             let receipts = receipts(parts).await;
@@ -125,11 +129,11 @@ impl PyPublisher {
 
     /// Waits until everything that was taken over before is published or given up.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        runtime::block_on(py, self.flushed())
+        runtime::block_on(py, self.parts.get()?.flushed())
     }
 
     fn start_flush(&self, bridge: &Bridge, call: u64) -> PyResult<Call> {
-        let flushed = self.flushed();
+        let flushed = self.parts.get()?.flushed();
         bridge.spawn(call, async move {
             flushed.await;
             Box::new(|py: Python<'_>| Ok(py.None())) as Outcome
@@ -137,11 +141,9 @@ impl PyPublisher {
     }
 }
 
-impl PyPublisher {
+impl Parts {
     /// Hands messages over, in order for each topic.
     fn begin(&self, messages: Vec<Given>, timeout_ms: u64, fail_fast: bool) -> PyResult<Vec<Part>> {
-        // In a forked child nothing would ever be sent.
-        runtime::handle()?;
         let mut parts: Vec<(&Publisher, Vec<usize>, Vec<Outgoing>)> = Vec::new();
         let mut part_of: HashMap<String, usize> = HashMap::new();
         for (index, (topic, data, attributes, key)) in messages.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use super::batch::ChangeBatch;
 use super::bridge::{Bridge, Call};
 use super::errors::to_python;
 use super::runner::Failure;
-use super::runtime;
+use super::runtime::{self, OfProcess};
 use super::statistics::PyStreamStatistics;
 use crate::config::{self, Config};
 use crate::error::{ConfigError, Error};
@@ -22,8 +22,7 @@ use crate::reader;
 /// The streams of one configuration, whose changes Python takes.
 #[pyclass(frozen, module = "mongo_gcp_stream._core")]
 pub(super) struct Reading {
-    reading: Arc<manager::Reading>,
-    process: u32,
+    reading: OfProcess<Arc<manager::Reading>>,
 }
 
 #[pymethods]
@@ -33,19 +32,19 @@ impl Reading {
     fn new(py: Python<'_>, config: &str) -> PyResult<Self> {
         let reading = manager::Reading::new(known(py, parse(config))?);
         let reading = reading.map_err(|error| to_python(py, &error))?;
-        Ok(Self { reading: Arc::new(reading), process: std::process::id() })
+        Ok(Self { reading: OfProcess::new(Arc::new(reading)) })
     }
 
     /// How long callbacks may take when processing is to end, in seconds.
     #[getter]
-    fn drain_timeout(&self) -> f64 {
-        self.reading.drain_timeout().as_secs_f64()
+    fn drain_timeout(&self) -> PyResult<f64> {
+        Ok(self.here()?.drain_timeout().as_secs_f64())
     }
 
     /// How long a stream may be silent, in seconds.
     #[getter]
-    fn max_inactivity(&self) -> f64 {
-        self.reading.max_inactivity().as_secs_f64()
+    fn max_inactivity(&self) -> PyResult<f64> {
+        Ok(self.here()?.max_inactivity().as_secs_f64())
     }
 
     /// Starts every stream that has not been started.
@@ -82,7 +81,8 @@ impl Reading {
 
     /// Adds a stream as a configuration, JSON text again, describes it.
     fn add_source(&self, py: Python<'_>, config: &str, stream: &str) -> PyResult<()> {
-        known(py, parse(config).and_then(|config| self.reading.add_source(&config, stream)))
+        let reading = self.here()?;
+        known(py, parse(config).and_then(|config| reading.add_source(&config, stream)))
     }
 
     /// Stops a stream and forgets it; False where there is none of this name.
@@ -99,41 +99,40 @@ impl Reading {
 
     /// The right to take the batches of a stream; `None` while somebody else has it.
     fn consumer(&self, py: Python<'_>, stream: &str) -> PyResult<Option<Consumer>> {
-        let consumer = known(py, self.reading.consumer(stream))?;
-        let process = self.process;
-        Ok(consumer.map(|consumer| Consumer { consumer: Arc::new(consumer), process }))
+        let consumer = known(py, self.here()?.consumer(stream))?;
+        Ok(consumer.map(|consumer| Consumer { consumer: OfProcess::new(Arc::new(consumer)) }))
     }
 
     /// Why a stream ended, if by an error.
     fn failure(&self, py: Python<'_>, stream: &str) -> PyResult<Option<Failure>> {
-        Ok(known(py, self.reading.failure(stream))?.map(Failure::from))
+        Ok(known(py, self.here()?.failure(stream))?.map(Failure::from))
     }
 
     /// Ends a stream as failed.
     fn refuse(&self, py: Python<'_>, stream: &str, message: String) -> PyResult<()> {
-        known(py, self.reading.refuse(stream, message))
+        known(py, self.here()?.refuse(stream, message))
     }
 
     /// Notes that an event could not be taken and is tried again, or that the stream goes on.
     #[pyo3(signature = (stream, message))]
     fn interrupted(&self, py: Python<'_>, stream: &str, message: Option<&str>) -> PyResult<()> {
-        known(py, self.reading.interrupted(stream, message))
+        known(py, self.here()?.interrupted(stream, message))
     }
 
     /// Waits between the attempts at one event.
-    fn backoff(&self) -> RetryDelays {
-        RetryDelays { backoff: Mutex::new(self.reading.backoff()) }
+    fn backoff(&self) -> PyResult<RetryDelays> {
+        Ok(RetryDelays { backoff: Mutex::new(self.here()?.backoff()) })
     }
 
     /// Pauses a stream, or lets it go on.
     fn pause(&self, py: Python<'_>, stream: &str, paused: bool) -> PyResult<()> {
-        known(py, self.reading.pause(stream, paused))
+        known(py, self.here()?.pause(stream, paused))
     }
 
     /// The statistics of each stream now.
-    fn statistics(&self) -> BTreeMap<String, PyStreamStatistics> {
-        let streams = self.reading.statistics().into_iter();
-        streams.map(|(id, now)| (id.to_string(), PyStreamStatistics::new(&id, now))).collect()
+    fn statistics(&self) -> PyResult<BTreeMap<String, PyStreamStatistics>> {
+        let streams = self.here()?.statistics().into_iter();
+        Ok(streams.map(|(id, now)| (id.to_string(), PyStreamStatistics::new(&id, now))).collect())
     }
 
     /// Waits until the states of the streams differ from `seen`; gives those of all.
@@ -163,15 +162,16 @@ impl Reading {
 impl Drop for Reading {
     /// Streams of a manager that was forgotten do not go on for the life of the process.
     fn drop(&mut self) {
-        self.reading.abandon();
+        if let Ok(reading) = self.reading.get() {
+            reading.abandon();
+        }
     }
 }
 
 impl Reading {
     /// The streams, in the process that has them.
     fn here(&self) -> PyResult<Arc<manager::Reading>> {
-        runtime::check_process(self.process)?;
-        Ok(Arc::clone(&self.reading))
+        Ok(Arc::clone(self.reading.get()?))
     }
 }
 
@@ -193,33 +193,31 @@ impl RetryDelays {
 /// The one who takes the batches of a stream; releasing it puts back what is not committed.
 #[pyclass(frozen, module = "mongo_gcp_stream._core")]
 pub(super) struct Consumer {
-    consumer: Arc<reader::Consumer>,
-    process: u32,
+    consumer: OfProcess<Arc<reader::Consumer>>,
 }
 
 #[pymethods]
 impl Consumer {
     /// Waits until a batch can be taken (True) or none comes any more (False).
     fn ready(&self, bridge: &Bridge, call: u64) -> PyResult<Call> {
-        runtime::check_process(self.process)?;
-        let consumer = Arc::clone(&self.consumer);
+        let consumer = Arc::clone(self.consumer.get()?);
         bridge.spawn_value(call, async move { consumer.ready().await })
     }
 
     /// The same without an event loop; `None` when the time is over.
     fn wait_ready(&self, py: Python<'_>, timeout_ms: Option<u64>) -> PyResult<Option<bool>> {
-        runtime::check_process(self.process)?;
-        runtime::block_on(py, within(timeout_ms, self.consumer.ready()))
+        runtime::block_on(py, within(timeout_ms, self.consumer.get()?.ready()))
     }
 
     /// The next batch, if there is one.
-    fn take(&self) -> Option<ChangeBatch> {
-        self.consumer.take().map(ChangeBatch::new)
+    fn take(&self) -> PyResult<Option<ChangeBatch>> {
+        Ok(self.consumer.get()?.take().map(ChangeBatch::new))
     }
 
     /// Gives the right back; what is taken and not committed comes again to the next who has it.
-    fn release(&self) {
-        self.consumer.release();
+    fn release(&self) -> PyResult<()> {
+        self.consumer.get()?.release();
+        Ok(())
     }
 }
 

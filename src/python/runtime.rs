@@ -3,8 +3,8 @@
 
 use std::future::Future;
 use std::process;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -18,13 +18,10 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 const BLOCKING_THREADS: usize = 16;
 
 /// Made at the first use, for the life of the process: threads end with it.
-static RUNTIME: Mutex<Option<Owned>> = Mutex::new(None);
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 
-/// A runtime and the process whose threads it has.
-struct Owned {
-    runtime: Runtime,
-    process: u32,
-}
+/// Whose runtime it is; 0 before there is one.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// The runtime of this process.
 ///
@@ -32,9 +29,12 @@ struct Owned {
 /// `RuntimeError` in a child that was forked after the first use: the threads are the parent's,
 /// and whoever waited for them would wait for ever.
 pub(super) fn handle() -> PyResult<Handle> {
-    let mut owned = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(Owned { runtime, process }) = &*owned {
-        check_process(*process)?;
+    // Before the lock, which a thread of the parent may have held at the fork.
+    if is_forked() {
+        return Err(forked());
+    }
+    let mut made = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runtime) = &*made {
         return Ok(runtime.handle().clone());
     }
     let runtime = Builder::new_multi_thread()
@@ -42,19 +42,55 @@ pub(super) fn handle() -> PyResult<Handle> {
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()?;
-    let handle = runtime.handle().clone();
-    *owned = Some(Owned { runtime, process: process::id() });
-    Ok(handle)
+    PROCESS.store(process::id(), Relaxed);
+    Ok(made.insert(runtime).handle().clone())
+}
+
+/// Whether the runtime is that of a parent of this process. Waits for no lock.
+pub(super) fn is_forked() -> bool {
+    let process = PROCESS.load(Relaxed);
+    process != 0 && process != process::id()
 }
 
 /// Refuses to go on in another process than `process`.
 pub(super) fn check_process(process: u32) -> PyResult<()> {
-    if process == process::id() {
-        return Ok(());
+    if process == process::id() { Ok(()) } else { Err(forked()) }
+}
+
+fn forked() -> PyErr {
+    PyRuntimeError::new_err(
+        "mongo_gcp_stream was used before this process was forked, and its threads are the \
+         parent's: use it only after the fork, or start processes with \"spawn\"",
+    )
+}
+
+/// What shares locks with the threads of one process. In a forked child it is neither used nor
+/// dropped: a lock that a thread held at the fork is held there for ever.
+pub(super) struct OfProcess<T> {
+    /// `None` while it is dropped.
+    value: Option<T>,
+    process: u32,
+}
+
+impl<T> OfProcess<T> {
+    /// Belongs to this process.
+    pub(super) fn new(value: T) -> Self {
+        Self { value: Some(value), process: process::id() }
     }
-    let message = "mongo_gcp_stream was used before this process was forked, and its threads are \
-                   the parent's: use it only after the fork, or start processes with \"spawn\"";
-    Err(PyRuntimeError::new_err(message))
+
+    /// It, in the process that has its threads.
+    pub(super) fn get(&self) -> PyResult<&T> {
+        check_process(self.process)?;
+        self.value.as_ref().ok_or_else(|| PyRuntimeError::new_err("it is gone"))
+    }
+}
+
+impl<T> Drop for OfProcess<T> {
+    fn drop(&mut self) {
+        if self.process != process::id() {
+            std::mem::forget(self.value.take());
+        }
+    }
 }
 
 /// Waits for `future` without the GIL; Ctrl-C ends the wait and drops it.

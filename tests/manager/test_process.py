@@ -126,6 +126,31 @@ def test_both_work_when_the_fork_comes_first(shop: Shop) -> None:
     assert (ended.returncode, ended.stdout) == (0, "child 0\n"), ended.stderr
 
 
+_BUSY = """\
+config["mongodb"]["connections"]["main"]["uri"] = "mongodb://127.0.0.1:1/"
+config |= {{"monitoring": {{"connection_timeout": 50}}, "error_handling": {{"max_backoff": "1ms"}}}}
+managers = [MongoDBConnectionManager(config) for _ in range(3)]
+for manager in managers:
+    manager.initialize_connections()
+batches = [manager.batches("main.c0") for manager in managers]
+codes = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a child that hangs is ended by it
+        del manager, managers, batches
+        sys.exit(3)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(set(codes))
+"""
+
+
+def test_children_of_a_busy_parent_end_whatever_its_threads_held_at_the_fork() -> None:
+    command = [*_program(_BUSY.replace("{{", "{").replace("}}", "}"), 30), "mongodb://unused/"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "{3}\n"), ended.stderr
+
+
 _INTERRUPTED = """\
 with MongoDBConnectionManager(config) as manager:
     manager.initialize_connections()
