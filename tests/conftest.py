@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_OWN_PROCESS = "MONGO_GCP_STREAM_TEST_OWN_PROCESS"
 _databases = (f"shop{number}" for number in itertools.count(1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a test marked `own_process` in one: what the first user of a process settles is open."""
+    if pyfuncitem.get_closest_marker("own_process") is None or _OWN_PROCESS in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", pyfuncitem.nodeid]
+    environment = os.environ | {_OWN_PROCESS: "1"}
+    folder = pyfuncitem.config.rootpath
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return True
 
 
 @pytest.fixture(scope="session")

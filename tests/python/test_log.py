@@ -73,6 +73,7 @@ def kept() -> Iterator[Kept]:
     logger.removeHandler(handler)
 
 
+@pytest.mark.own_process
 def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info")
     extra = {"stream": "main.orders", "reason": 'it "is"', "left": 3, "nothing": None, "empty": ""}
@@ -84,6 +85,7 @@ def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert line == f"WARNING shop: low on stock {told}\n"
 
 
+@pytest.mark.own_process
 def test_lines_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(logging.INFO, format="json")
     odd = {"stream": "main.orders", "at": object, "nan": float("nan"), "level": "mine", "ö": "\n"}
@@ -121,6 +123,7 @@ def test_what_the_core_tells_is_told_once() -> None:
     assert TextLines().format(told) == line
 
 
+@pytest.mark.own_process
 def test_a_second_call_takes_the_place_of_the_first(capsys: pytest.CaptureFixture[str]) -> None:
     others = logging.getLogger().handlers[:]
     configure_logging("DEBUG", format="json")
@@ -132,6 +135,7 @@ def test_a_second_call_takes_the_place_of_the_first(capsys: pytest.CaptureFixtur
     assert [handler for handler in others if handler not in logging.getLogger().handlers] == []
 
 
+@pytest.mark.own_process
 def test_other_packages_are_never_told_below_info(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("DEBUG")
     logging.getLogger("pymongo.command").debug("a document")
@@ -184,6 +188,7 @@ def test_so_many_a_second_are_kept_and_the_rest_is_counted() -> None:
     assert told(logging.INFO, 50.0) == [3, None], "the clock was set"
 
 
+@pytest.mark.own_process
 def test_sampling_concerns_the_handler_alone(
     capsys: pytest.CaptureFixture[str], kept: Kept
 ) -> None:
@@ -194,6 +199,7 @@ def test_sampling_concerns_the_handler_alone(
     assert [r.getMessage() for r in kept.records] == ["left out", "told"]
 
 
+@pytest.mark.own_process
 def test_what_the_core_logs_arrives_with_its_stream(kept: Kept) -> None:
     with MongoDBConnectionManager(nowhere("orders", "users")) as manager:
         manager.initialize_connections()
@@ -207,6 +213,7 @@ def test_what_the_core_logs_arrives_with_its_stream(kept: Kept) -> None:
         assert not [s for s in SECRETS for r in kept.records if s in line.format(r)]
 
 
+@pytest.mark.own_process
 def test_a_handler_that_fails_ends_nothing(
     kept: Kept, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +231,7 @@ def test_a_handler_that_fails_ends_nothing(
     assert capsys.readouterr().err.count("Traceback") == 0
 
 
+@pytest.mark.own_process
 def test_debug_comes_when_a_logger_wants_it(kept: Kept) -> None:
     logging.config.dictConfig(
         {
@@ -240,6 +248,7 @@ def test_debug_comes_when_a_logger_wants_it(kept: Kept) -> None:
     assert log.start()
 
 
+@pytest.mark.own_process
 def test_stopping_is_not_for_ever(kept: Kept) -> None:
     log.stop()
     log.stop()
