@@ -63,7 +63,7 @@ lock: $(VENV)/.locked ## Pin the newest versions of the Python dependencies in r
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 		--no-annotate --custom-compile-command "make lock" \
-		--extra arrow --extra demo --extra dev --output-file requirements-dev.txt pyproject.toml
+		--extra arrow --extra beam --extra demo --extra dev --output-file requirements-dev.txt pyproject.toml
 
 clean: ## Remove what the targets made, the Rust build included
 	rm -rf $(VENV) target dist python/mongo_gcp_stream/_core*.so
