@@ -4,12 +4,14 @@ mod change;
 mod claim;
 pub(crate) mod elements;
 mod field;
+mod portable;
 pub(crate) mod token;
 
 pub use change::{ChangeEvent, EventId, Image};
 pub use claim::Claim;
 pub use field::FieldPath;
 pub(crate) use field::Scalar;
+pub use portable::{NotPortable, messages_from_bytes, messages_to_bytes};
 
 use std::fmt;
 use std::ops::Range;
@@ -17,6 +19,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mongodb::bson::{RawDocument, RawDocumentBuf, Timestamp};
+
+use crate::error::RecordError;
+use token::{no_token, resume_token};
 
 /// The name of a stream: `"{connection_id}.{source_name}"`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +95,7 @@ pub fn token_time(token: &RawDocument) -> Option<Timestamp> {
 }
 
 /// One server reply: its change events, still raw, and the position after all of them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Batch {
     reply: Bytes,
     events: Vec<Range<usize>>,
@@ -137,6 +142,30 @@ impl Batch {
     #[must_use]
     pub fn from(&self, start: usize) -> Self {
         Self { events: self.events[start.min(self.len())..].to_vec(), ..self.clone() }
+    }
+
+    /// The first `count` events. What comes after the last event of the reply belongs to the rest,
+    /// where there is one.
+    #[must_use]
+    pub fn upto(&self, count: usize) -> Self {
+        let post_batch = self.post_batch.clone().filter(|_| count >= self.len());
+        let events = self.events[..count.min(self.len())].to_vec();
+        Self { events, post_batch, ..self.clone() }
+    }
+
+    /// The position after the last event; `None` for an empty reply without one.
+    ///
+    /// # Errors
+    /// `Decode` where the last event has no document `_id`.
+    pub fn end(&self) -> Result<Option<Position>, RecordError> {
+        match (&self.post_batch, self.events().last()) {
+            (Some(position), _) => Ok(Some(position.clone())),
+            (None, None) => Ok(None),
+            (None, Some(event)) => {
+                let token = resume_token(event).ok_or_else(|| no_token(self.len() - 1))?;
+                Ok(Some(Position::Token(token.to_owned())))
+            }
+        }
     }
 
     /// The raw BSON of the event at `index`.

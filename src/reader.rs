@@ -1,9 +1,11 @@
 //! Changes handed to the caller, batch after batch, who says when each is done with.
 //!
 //! The line is the one of [`pipeline`](crate::pipeline); only its stage differs. The position moves
-//! over what was committed, and what was not is handed over again.
+//! over what was committed, and what was not is handed over again. A caller that keeps the position
+//! itself, as Beam's runners do, reads [`Slices`] instead.
 
 mod desk;
+mod slices;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -14,6 +16,7 @@ use crate::flow::Ledger;
 use crate::pipeline::Stage;
 
 pub use desk::{Consumer, Desk};
+pub use slices::{Slice, Slices};
 
 /// A batch in the caller's hands.
 #[derive(Debug)]
@@ -31,6 +34,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A batch whose position nobody here keeps: there is nothing to commit.
+    #[must_use]
+    pub fn detached(batch: Batch) -> Self {
+        Self { batch, first: 0, offset: 0, committed: Arc::default(), ledger: Weak::new() }
+    }
+
     fn new(first: u64, batch: Batch, ledger: &Arc<Ledger>) -> Self {
         Self { batch, first, offset: 0, committed: Arc::default(), ledger: Arc::downgrade(ledger) }
     }

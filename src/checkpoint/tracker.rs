@@ -5,7 +5,8 @@ use std::fmt;
 
 use mongodb::bson::{RawDocument, Timestamp};
 
-use crate::error::{RecordError, RecordErrorKind};
+use crate::error::RecordError;
+use crate::event::token::{no_token, resume_token};
 use crate::event::{Batch, Position};
 
 #[cfg(test)]
@@ -186,7 +187,7 @@ impl fmt::Debug for Segment {
 impl Segment {
     /// The events of `batch`, numbered from `first`; `None` where it has none.
     fn read(first: u64, batch: &Batch) -> Result<Option<Self>, RecordError> {
-        let read = |(index, event)| read_event(event).ok_or_else(|| not_an_event(index));
+        let read = |(index, event)| read_event(event).ok_or_else(|| no_token(index));
         let read: Vec<(u32, &RawDocument)> =
             batch.events().enumerate().map(read).collect::<Result<_, _>>()?;
         let Some(((_, last_token), but_last)) = read.split_last() else { return Ok(None) };
@@ -257,27 +258,7 @@ impl Segment {
     }
 }
 
-/// How a change event goes on after its length: with the document `_id`.
-const TOKEN_FIRST: &[u8] = b"\x03_id\0";
-
-/// Size in bytes and resume token (the whole `_id` document) of a change event. Read by hand where
-/// `_id` is the first field, as the server sends it: the general way is many times slower, and a
-/// pipeline may have moved the field.
+/// Size in bytes and resume token of a change event.
 fn read_event(event: &[u8]) -> Option<(u32, &RawDocument)> {
-    let token = if let Some(rest) = event.get(4..)?.strip_prefix(TOKEN_FIRST) {
-        let length = u32::from_le_bytes(*rest.first_chunk()?);
-        RawDocument::from_bytes(rest.get(..length as usize)?).ok()?
-    } else {
-        RawDocument::from_bytes(event).ok()?.get_document("_id").ok()?
-    };
-    Some((u32::try_from(event.len()).ok()?, token))
-}
-
-fn not_an_event(index: usize) -> RecordError {
-    RecordError {
-        kind: RecordErrorKind::Decode,
-        message: format!("event {index} of a server reply has no document `_id`"),
-        namespace: None,
-        event_id: None,
-    }
+    Some((u32::try_from(event.len()).ok()?, resume_token(event)?))
 }

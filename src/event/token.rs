@@ -1,8 +1,37 @@
-//! The index of an event within its cluster time, from the resume token.
+//! The resume token of an event, and the index of the event within its cluster time.
 //!
 //! All events of a transaction share their cluster time; only the token tells them apart. Its
 //! `_data` is the hex of a KeyString: the timestamp (`82` and eight bytes), then the token's
 //! version, its type, the index, and whether it stands for an invalidate (`6E` no, `6F` yes).
+
+use mongodb::bson::RawDocument;
+
+use crate::error::{RecordError, RecordErrorKind};
+
+/// How a change event goes on after its length: with the document `_id`.
+const TOKEN_FIRST: &[u8] = b"\x03_id\0";
+
+/// The resume token of a raw change event: its whole `_id` document. Read by hand where `_id` is the
+/// first field, as the server sends it: the general way is many times slower, and a pipeline may
+/// have moved the field.
+pub(crate) fn resume_token(event: &[u8]) -> Option<&RawDocument> {
+    if let Some(rest) = event.get(4..)?.strip_prefix(TOKEN_FIRST) {
+        let length = u32::from_le_bytes(*rest.first_chunk()?);
+        RawDocument::from_bytes(rest.get(..length as usize)?).ok()
+    } else {
+        RawDocument::from_bytes(event).ok()?.get_document("_id").ok()
+    }
+}
+
+/// The error for event `index` of a server reply, which has none.
+pub(crate) fn no_token(index: usize) -> RecordError {
+    RecordError {
+        kind: RecordErrorKind::Decode,
+        message: format!("event {index} of a server reply has no document `_id`"),
+        namespace: None,
+        event_id: None,
+    }
+}
 
 /// Characters of the timestamp: its type, the seconds and the ordinal.
 const TIME: usize = 2 + 8 + 8;

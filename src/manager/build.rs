@@ -9,6 +9,7 @@ use super::shared::{Changes, NO_SPARE, Parts, Shared};
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::{Config, PubSubConfig, RunSections, StreamConfig};
 use crate::error::Error;
+use crate::event::Receipt;
 use crate::pipeline::{Pipeline, Publish};
 use crate::sink::{ClaimStore, Connection, DeadLetterFile, DeadLetterPlaces, Publishing, Topics};
 use crate::source;
@@ -52,23 +53,31 @@ impl Builder {
         statistics: &Arc<StreamStatistics>,
         store: Arc<dyn CheckpointStore>,
     ) -> Result<Line, Error> {
-        let (sender, receipts) = mpsc::channel(RECEIPTS);
         let client = self.shared.client(stream).await?;
         let stream = &*source::with_own_schema(&client, stream).await?;
-        let stage = Publish {
-            transform: Transform::compile(&self.shared.config, stream)?,
-            sink: Topics::new(Publishing {
-                connection: self.publisher.clone(),
-                pubsub: self.pubsub.clone(),
-                backoff: self.shared.backoff.clone(),
-                receipts: sender,
-                statistics: Arc::clone(statistics),
-                dead_letters: self.dead_letters(stream)?,
-                claims: ClaimStore::open(&stream.source)?,
-            }),
-        };
+        let (sink, receipts) = self.sink(stream, statistics)?;
+        let stage = Publish { transform: Transform::compile(&self.shared.config, stream)?, sink };
         let parts = Parts { identity: Identity::of(stream, &self.pubsub), stage, receipts, store };
         self.shared.line(stream, statistics, parts).await
+    }
+
+    /// What publishes the messages of `stream`, and what becomes of them.
+    pub fn sink(
+        &self,
+        stream: &StreamConfig,
+        statistics: &Arc<StreamStatistics>,
+    ) -> Result<(Topics, mpsc::Receiver<Receipt>), Error> {
+        let (sender, receipts) = mpsc::channel(RECEIPTS);
+        let sink = Topics::new(Publishing {
+            connection: self.publisher.clone(),
+            pubsub: self.pubsub.clone(),
+            backoff: self.shared.backoff.clone(),
+            receipts: sender,
+            statistics: Arc::clone(statistics),
+            dead_letters: self.dead_letters(stream)?,
+            claims: ClaimStore::open(&stream.source)?,
+        });
+        Ok((sink, receipts))
     }
 
     /// Where the position of `stream` is kept.

@@ -10,8 +10,10 @@ mod report;
 mod run;
 mod shared;
 mod signals;
+mod sources;
 mod stored;
 mod supervisor;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,8 @@ use crate::transform::Transform;
 
 pub use reading::{Reading, States};
 pub use report::{Exit, Failure, Report};
+pub use sources::Sources;
+pub use writer::Writer;
 
 /// How a run is meant to go.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,7 +129,8 @@ impl Manager {
     }
 }
 
-fn no_stream(name: &str) -> ConfigError {
+/// The error for a stream that the configuration does not have.
+pub(crate) fn no_stream(name: &str) -> ConfigError {
     ConfigError {
         path: "mongodb.connections".into(),
         message: format!("no stream is called `{name}`"),

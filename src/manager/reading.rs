@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::run::SAMPLE_INTERVAL;
-use super::shared::Shared;
+use super::shared::{SPARE, Shared};
 use super::supervisor::RestartPolicy;
 use super::{Failure, check};
 use crate::config::{CheckpointConfig, Config, StreamConfig};
@@ -26,9 +26,6 @@ use crate::reader::Consumer;
 use crate::telemetry::{Part, StatisticsSnapshot, StreamState};
 
 use reader::Reader;
-
-/// Streams that may join a connection while others run: its pool has room for them.
-const SPARE: u32 = 100;
 
 /// What each stream is doing, by its name.
 pub type States = BTreeMap<String, StreamState>;

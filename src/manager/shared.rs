@@ -26,6 +26,9 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// All streams of a connection are known from the start.
 pub(super) const NO_SPARE: u32 = 0;
 
+/// Streams that may join a connection while others run: its pool has room for them.
+pub(super) const SPARE: u32 = 100;
+
 /// Where the changes of a line come from.
 pub(super) type Changes = Prefetch<ChangeStream>;
 
@@ -73,7 +76,25 @@ impl Shared {
         statistics: &Arc<StreamStatistics>,
         parts: Parts<G>,
     ) -> Result<Pipeline<Changes, G>, Error> {
-        let below = |error: ConfigError| error.below(&source_path(&stream.id));
+        Ok(Pipeline {
+            identity: parts.identity,
+            source: Prefetch::new(self.source(stream, statistics).await?),
+            start: start_of(stream)?,
+            stage: parts.stage,
+            receipts: parts.receipts,
+            store: parts.store,
+            intervals: Intervals::from(&self.checkpoint),
+            budget: Budget::of_one(&self.config.flow, self.streams()),
+            statistics: Arc::clone(statistics),
+        })
+    }
+
+    /// The changes of `stream`, not open yet.
+    pub async fn source(
+        &self,
+        stream: &StreamConfig,
+        statistics: &Arc<StreamStatistics>,
+    ) -> Result<ChangeStream, Error> {
         let source = ChangeStream::new(
             self.client(stream).await?,
             stream.capture.clone(),
@@ -82,18 +103,7 @@ impl Shared {
             &self.backoff,
             Arc::clone(statistics),
         );
-        let start = StartAt::from_config(&stream.source.startup);
-        Ok(Pipeline {
-            identity: parts.identity,
-            source: Prefetch::new(source.map_err(below)?),
-            start: start.map_err(below)?,
-            stage: parts.stage,
-            receipts: parts.receipts,
-            store: parts.store,
-            intervals: Intervals::from(&self.checkpoint),
-            budget: Budget::of_one(&self.config.flow, self.streams()),
-            statistics: Arc::clone(statistics),
-        })
+        Ok(source.map_err(|error| error.below(&source_path(&stream.id)))?)
     }
 
     /// The client of the connection of `stream`.
@@ -137,4 +147,10 @@ impl Shared {
         let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.values().map(|connection| connection.streams()).sum::<usize>().max(1)
     }
+}
+
+/// Where `stream` begins without a position.
+pub(super) fn start_of(stream: &StreamConfig) -> Result<StartAt, ConfigError> {
+    let start = StartAt::from_config(&stream.source.startup);
+    start.map_err(|error| error.below(&source_path(&stream.id)))
 }

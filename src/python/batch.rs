@@ -7,23 +7,33 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDateTime, PyList, PyTzInfo};
 
-use crate::event::{ChangeEvent as Fields, Image};
+use crate::event::{Batch, ChangeEvent as Fields, Image};
 use crate::format::json::write_document;
 use crate::reader::Delivery;
 
 use super::errors::to_python;
 use super::extended_json::{json, json_mode};
 use super::runtime;
+use super::sources::not_portable;
 
 /// Events that were read together, in stream order.
 #[pyclass(frozen, sequence, module = "mongo_gcp_stream._core")]
 pub(super) struct ChangeBatch {
+    stream: Arc<str>,
     delivery: Arc<Delivery>,
 }
 
 impl ChangeBatch {
-    pub(super) fn new(delivery: Arc<Delivery>) -> Self {
-        Self { delivery }
+    pub(super) fn new(stream: Arc<str>, delivery: Arc<Delivery>) -> Self {
+        Self { stream, delivery }
+    }
+
+    pub(super) fn batch(&self) -> &Batch {
+        &self.delivery.batch
+    }
+
+    fn detached(stream: &str, batch: Batch) -> Self {
+        Self::new(stream.into(), Arc::new(Delivery::detached(batch)))
     }
 }
 
@@ -40,7 +50,42 @@ impl ChangeBatch {
         if index >= length {
             return Err(PyIndexError::new_err("batch index out of range"));
         }
-        Ok(ChangeEvent { delivery: Arc::clone(&self.delivery), index })
+        Ok(ChangeEvent {
+            stream: Arc::clone(&self.stream),
+            delivery: Arc::clone(&self.delivery),
+            index,
+        })
+    }
+
+    #[getter]
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The events as one document.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.delivery.batch.to_bytes(&self.stream).map_err(not_portable)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// What `to_bytes` wrote.
+    #[staticmethod]
+    fn from_bytes(data: &[u8]) -> PyResult<Self> {
+        let (stream, batch) = Batch::from_bytes(data).map_err(not_portable)?;
+        Ok(Self::detached(&stream, batch))
+    }
+
+    /// A batch of one event.
+    #[staticmethod]
+    fn of_event(stream: &str, event: &[u8]) -> PyResult<Self> {
+        Ok(Self::detached(stream, Batch::of_event(event).map_err(not_portable)?))
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let from_bytes = slf.get_type().getattr("from_bytes")?;
+        Ok((from_bytes, (slf.get().to_bytes(slf.py())?,)))
     }
 
     /// Size of all events in bytes of BSON.
@@ -114,9 +159,13 @@ impl Committed {
     }
 }
 
+/// What makes an event again, and its stream and BSON.
+type Rebuilt<'py> = (Bound<'py, PyAny>, (String, Bound<'py, PyBytes>));
+
 /// One change event; its parts become Python objects when they are asked for.
 #[pyclass(frozen, module = "mongo_gcp_stream._core")]
 pub(super) struct ChangeEvent {
+    stream: Arc<str>,
     delivery: Arc<Delivery>,
     index: usize,
 }
@@ -126,6 +175,28 @@ impl ChangeEvent {
     /// Says that this event and all before it in its batch are done with.
     fn commit(&self) -> Committed {
         commit(&self.delivery, self.index + 1)
+    }
+
+    #[getter]
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The event as a batch of one.
+    fn as_batch(&self) -> PyResult<ChangeBatch> {
+        ChangeBatch::of_event(&self.stream, self.bson())
+    }
+
+    /// An event of `stream`, as BSON.
+    #[staticmethod]
+    fn from_raw(stream: &str, event: &[u8]) -> PyResult<Self> {
+        ChangeBatch::of_event(stream, event)?.__getitem__(0)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Rebuilt<'py>> {
+        let from_raw = slf.get_type().getattr("from_raw")?;
+        let this = slf.get();
+        Ok((from_raw, (this.stream.to_string(), this.raw(slf.py()))))
     }
 
     /// The whole event as BSON.

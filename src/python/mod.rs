@@ -17,9 +17,11 @@ mod publisher;
 mod reading;
 mod runner;
 mod runtime;
+mod sources;
 mod statistics;
 mod transform;
 mod validator;
+mod writer;
 
 use pyo3::prelude::*;
 
@@ -64,8 +66,16 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(logging::log_format, module)?)?;
     module.add_function(wrap_pyfunction!(logging::log_open, module)?)?;
     module.add_function(wrap_pyfunction!(logging::log_take, module)?)?;
+    module.add_class::<sources::Slice>()?;
+    module.add_class::<sources::Slices>()?;
+    module.add_class::<sources::Sources>()?;
+    module.add_function(wrap_pyfunction!(sources::position_at, module)?)?;
+    module.add_function(wrap_pyfunction!(sources::position_time, module)?)?;
     module.add_class::<statistics::PyStreamStatistics>()?;
     module.add_class::<validator::PyValidator>()?;
+    module.add_class::<writer::MessageBatch>()?;
+    module.add_class::<writer::Transform>()?;
+    module.add_class::<writer::Writer>()?;
     module.add_function(wrap_pyfunction!(admin::check, module)?)?;
     module.add_function(wrap_pyfunction!(admin::setup, module)?)?;
     module.add_function(wrap_pyfunction!(admin::validate, module)?)?;

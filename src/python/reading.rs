@@ -100,7 +100,10 @@ impl Reading {
     /// The right to take the batches of a stream; `None` while somebody else has it.
     fn consumer(&self, py: Python<'_>, stream: &str) -> PyResult<Option<Consumer>> {
         let consumer = known(py, self.here()?.consumer(stream))?;
-        Ok(consumer.map(|consumer| Consumer { consumer: OfProcess::new(Arc::new(consumer)) }))
+        Ok(consumer.map(|consumer| Consumer {
+            stream: stream.into(),
+            consumer: OfProcess::new(Arc::new(consumer)),
+        }))
     }
 
     /// Why a stream ended, if by an error.
@@ -193,6 +196,7 @@ impl RetryDelays {
 /// The one who takes the batches of a stream; releasing it puts back what is not committed.
 #[pyclass(frozen, module = "mongo_gcp_stream._core")]
 pub(super) struct Consumer {
+    stream: Arc<str>,
     consumer: OfProcess<Arc<reader::Consumer>>,
 }
 
@@ -211,7 +215,8 @@ impl Consumer {
 
     /// The next batch, if there is one.
     fn take(&self) -> PyResult<Option<ChangeBatch>> {
-        Ok(self.consumer.get()?.take().map(ChangeBatch::new))
+        let taken = self.consumer.get()?.take();
+        Ok(taken.map(|delivery| ChangeBatch::new(Arc::clone(&self.stream), delivery)))
     }
 
     /// Gives the right back; what is taken and not committed comes again to the next who has it.
@@ -242,10 +247,10 @@ async fn within<T>(timeout_ms: Option<u64>, future: impl Future<Output = T>) -> 
 }
 
 /// A configuration whose variables are already in place.
-fn parse(json: &str) -> Result<Config, ConfigError> {
+pub(super) fn parse(json: &str) -> Result<Config, ConfigError> {
     config::from_resolved(super::config::parse(json)?)
 }
 
-fn known<T>(py: Python<'_>, result: Result<T, ConfigError>) -> PyResult<T> {
+pub(super) fn known<T>(py: Python<'_>, result: Result<T, ConfigError>) -> PyResult<T> {
     result.map_err(|error| to_python(py, &Error::from(error)))
 }

@@ -2,6 +2,7 @@
 
 use mongodb::bson::{RawDocument, Timestamp};
 
+use crate::event::token::resume_token;
 use crate::event::{Batch, Position, token_time};
 
 /// Tells when a stream has passed an operation time, also on an idle or filtered stream.
@@ -37,10 +38,9 @@ impl CaughtUp {
 
 /// The cluster time of a raw change event. Its token comes first: a pipeline may drop or change
 /// every other field.
-pub(super) fn event_time(event: &[u8]) -> Option<Timestamp> {
-    let event = RawDocument::from_bytes(event).ok()?;
-    let token = event.get_document("_id").ok().and_then(token_time);
-    token.or_else(|| event.get_timestamp("clusterTime").ok())
+pub(crate) fn event_time(event: &[u8]) -> Option<Timestamp> {
+    let token = resume_token(event).and_then(token_time);
+    token.or_else(|| RawDocument::from_bytes(event).ok()?.get_timestamp("clusterTime").ok())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod start;
 mod too_large;
 
 pub use caught_up::CaughtUp;
+pub(crate) use caught_up::event_time;
 pub use change_stream::ChangeStream;
 pub use client::{build_client, check_uri};
 pub use own_schema::with_own_schema;

@@ -41,8 +41,16 @@ from mongo_gcp_stream._core._positions import (
 from mongo_gcp_stream._core._publisher import Publisher, Unpublished
 from mongo_gcp_stream._core._reading import Consumer, Reading, RetryDelays
 from mongo_gcp_stream._core._runner import Failure, Runner, RunReport, StreamStatistics
+from mongo_gcp_stream._core._sources import (
+    Slice,
+    Slices,
+    Sources,
+    position_at,
+    position_time,
+)
 from mongo_gcp_stream._core._transform import transform_event
 from mongo_gcp_stream._core._validator import Validator
+from mongo_gcp_stream._core._writer import MessageBatch, Transform, Writer
 
 __all__ = [
     "Bridge",
@@ -57,18 +65,24 @@ __all__ = [
     "EmulatorStatistics",
     "Failure",
     "Finding",
+    "MessageBatch",
     "Publisher",
     "Reading",
     "Redriven",
     "RetryDelays",
     "RunReport",
     "Runner",
+    "Slice",
+    "Slices",
+    "Sources",
     "Step",
     "StoredPosition",
     "StreamStatistics",
+    "Transform",
     "Unpublished",
     "Validation",
     "Validator",
+    "Writer",
     "__version__",
     "check",
     "dead_letter_list",
@@ -78,9 +92,11 @@ __all__ = [
     "log_format",
     "log_open",
     "log_take",
+    "position_at",
     "position_clear",
     "position_set",
     "position_show",
+    "position_time",
     "resolve_file",
     "resolve_mapping",
     "setup",

@@ -28,8 +28,27 @@ class ChangeBatch:
     def __getitem__(self, index: int, /) -> ChangeEvent: ...
     def __iter__(self) -> Iterator[ChangeEvent]: ...
     @property
+    def stream(self) -> str:
+        """The stream that they are of, `<connection id>.<source name>`."""
+    @property
     def nbytes(self) -> int:
         """Size of all events in bytes of BSON."""
+    def to_bytes(self) -> bytes:
+        """The events as one BSON document, with a version; so is a batch pickled."""
+    @staticmethod
+    def from_bytes(data: bytes) -> ChangeBatch:
+        """What `to_bytes` wrote; there is nothing to commit.
+
+        Raises:
+            ValueError: It did not, or as another version.
+        """
+    @staticmethod
+    def of_event(stream: str, event: bytes) -> ChangeBatch:
+        """A batch of one event of `stream`, given as BSON; there is nothing to commit.
+
+        Raises:
+            ValueError: `event` is no document.
+        """
     def commit(self, count: int | None = None) -> Committed:
         """Says that the first `count` events are done with; all of them by default.
 
@@ -89,8 +108,20 @@ class ChangeEvent:
             ValueError: Another mode.
         """
     @property
+    def stream(self) -> str:
+        """The stream that it is of, `<connection id>.<source name>`."""
+    @property
     def raw(self) -> bytes:
         """The whole event as BSON."""
+    def as_batch(self) -> ChangeBatch:
+        """A batch of this event alone, a copy; there is nothing to commit."""
+    @staticmethod
+    def from_raw(stream: str, event: bytes) -> ChangeEvent:
+        """An event of `stream`, given as BSON; there is nothing to commit.
+
+        Raises:
+            ValueError: `event` is no document.
+        """
     @property
     def event_id(self) -> str:
         """Digest of the resume token, 32 hex digits: the same in every replay, on every machine."""

@@ -1,0 +1,78 @@
+"""Streams that a runner reads from positions which it keeps: what `beam` is made of."""
+
+from typing import final
+
+from mongo_gcp_stream._core._batch import ChangeBatch
+
+@final
+class Sources:
+    """The streams of one configuration, none of them open.
+
+    In a child process that was forked from the one that made it all raise `RuntimeError`.
+    """
+
+    def __new__(cls, config: str) -> Sources:
+        """`config` is JSON text of a mapping as in a configuration file, with no variables left.
+
+        Nothing is connected.
+
+        Raises:
+            ConfigError: It is wrong, at `path`.
+        """
+    def open(
+        self, stream: str, start: bytes | None = None, until: tuple[int, int] | None = None
+    ) -> Slices:
+        """Begin to read a stream, and return at once.
+
+        Args:
+            stream: `<connection id>.<source name>`.
+            start: A position of `Slice`; where `startup` says by default.
+            until: The last cluster time that is wanted, seconds and ordinal; for ever by default.
+
+        Raises:
+            ConfigError: There is no such stream.
+            ValueError: `start` is no position.
+        """
+    def close(self) -> None:
+        """Close the connections, in a second at the most."""
+
+@final
+class Slices:
+    """A stream that is read ahead, by up to two replies of the server, 16 MiB each at the most."""
+
+    def next(self, most: int, timeout_ms: int) -> Slice | None:
+        """The next slice of up to `most` events; `None` where none comes in `timeout_ms`.
+
+        Waits without the GIL. The first slice has no events: it tells the position that the stream
+        opened at. An outage is waited out: until then there is none.
+
+        Raises:
+            MongoGcpStreamError: What ended the stream, with its `hint`.
+        """
+
+@final
+class Slice:
+    """Events that share the second of their cluster time, or none and a position that has moved."""
+
+    @property
+    def batch(self) -> ChangeBatch | None:
+        """The events; `None` where there are none. There is nothing to commit."""
+    @property
+    def position(self) -> bytes:
+        """The position after them: a BSON document, `{token: …}` or `{operation_time: …}`."""
+    @property
+    def time(self) -> tuple[int, int] | None:
+        """The cluster time that nothing to come lies before: seconds and ordinal."""
+    @property
+    def done(self) -> bool:
+        """`until` is reached, and nothing comes any more."""
+
+def position_time(position: bytes) -> tuple[int, int] | None:
+    """The cluster time of a position, seconds and ordinal; `None` where its token does not tell.
+
+    Raises:
+        ValueError: It is no position.
+    """
+
+def position_at(seconds: int) -> bytes:
+    """The position before everything that has this second, since the epoch, or a later one."""

@@ -1,0 +1,117 @@
+"""From the arguments of a transform to a configuration, as a file would hold it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from mongo_gcp_stream.config import Config, load_config
+from mongo_gcp_stream.errors import ConfigError
+
+Options = Mapping[str, Any]
+
+#: Where no server is asked: to check what is known before a secret is.
+_NOWHERE = "mongodb://localhost"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A whole configuration, checked; hashable, and picklable with a transform.
+
+    Attributes:
+        text: JSON text of the mapping. A secret that was given by reference is in it by reference.
+    """
+
+    text: str = dataclasses.field(repr=False)
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any]) -> Settings:
+        """Check a configuration.
+
+        Raises:
+            ConfigError: It is wrong, at `path`.
+        """
+        return cls(Config.of(tree).to_json())
+
+    @classmethod
+    def given(cls, config: str | os.PathLike[str] | Config | Mapping[str, Any]) -> Settings:
+        """Read a configuration that the user has, from a file or as it is."""
+        if isinstance(config, (str, os.PathLike)):
+            return cls(load_config(config).to_json())
+        return cls(Config.of(config).to_json())
+
+    def tree(self) -> dict[str, Any]:
+        """The mapping."""
+        tree: dict[str, Any] = json.loads(self.text)
+        return tree
+
+    def streams(self) -> list[str]:
+        """The names of its streams, `<connection id>.<source name>`."""
+        connections = self.tree()["mongodb"]["connections"]
+        return [f"{id_}.{name}" for id_, at in connections.items() for name in at["sources"]]
+
+    def checked(self) -> str:
+        """JSON text for checks that need no secret."""
+        return self.text
+
+    def resolved(self) -> str:
+        """JSON text with the secrets in place: for the core, on the worker."""
+        return self.text
+
+
+def of_source(
+    uri: str, database: str | None, collection: str | None, stream: str, options: Options
+) -> Settings:
+    """The configuration of one source.
+
+    Raises:
+        ConfigError: What was given does not fit together, at `path`.
+    """
+    connection, _, source = stream.partition(".")
+    described = {**options}
+    if database is not None:
+        described["database"] = database
+    if collection is not None:
+        described["collection"] = collection
+    connections = {connection: {"uri": uri, "sources": {source: described}}}
+    return Settings.of({"mongodb": {"connections": connections}})
+
+
+def of_stages(stream: str, options: Options, schemas: Options | None) -> Settings:
+    """The configuration of what is done with the events of a stream, wherever they come from."""
+    connection, _, source = stream.partition(".")
+    # A bundle that fails is tried again: nothing is lost, and nothing goes where nobody looks.
+    validation = {"on_invalid": "fail", **options.get("validation", {})}
+    described = {"scope": "deployment", **options, "validation": validation}
+    connections = {connection: {"uri": _NOWHERE, "sources": {source: described}}}
+    tree: dict[str, Any] = {"mongodb": {"connections": connections}}
+    if schemas and stream in schemas:
+        tree["schemas"] = {stream: dict(schemas[stream])}
+    return Settings.of(with_topic(tree, "projects/any-project/topics/any-topic"))
+
+
+def with_topic(tree: Mapping[str, Any], topic: str) -> dict[str, Any]:
+    """The same configuration with `topic` as its only one."""
+    project, name = parts_of_topic(topic)
+    return {
+        "checkpoint": {"store": "memory"},
+        **tree,
+        "gcp": {**tree.get("gcp", {}), "project_id": project},
+        "pubsub": {**tree.get("pubsub", {}), "topics": {"default": {"name": name}}},
+    }
+
+
+def parts_of_topic(topic: str) -> tuple[str, str]:
+    """Project and name of `projects/<project>/topics/<name>`.
+
+    Raises:
+        ConfigError: It is not written so.
+    """
+    parts = topic.split("/") if isinstance(topic, str) else []
+    if len(parts) != 4 or parts[0] != "projects" or parts[2] != "topics" or not all(parts):
+        message = "topic: expected projects/<project>/topics/<topic>"
+        raise ConfigError(message, path="topic", hint="Write it as the console shows it.")
+    return parts[1], parts[3]

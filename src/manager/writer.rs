@@ -1,0 +1,83 @@
+//! Messages of one stream, published for a caller who waits for all of them at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::sync::Mutex;
+
+use super::build::Builder;
+use super::no_stream;
+use crate::config::Config;
+use crate::error::Error;
+use crate::event::{Destination, Message};
+use crate::sink::{Sink as _, Topics};
+use crate::telemetry::StreamStatistics;
+
+/// Publishes what a [`Transform`](crate::transform::Transform) has made, in order for each lane.
+pub struct Writer {
+    sink: Mutex<Topics>,
+    /// Number of the next message: the sink wants them to grow.
+    next: AtomicU64,
+    statistics: Arc<StreamStatistics>,
+}
+
+impl Writer {
+    /// Publishes for `stream` as `config` says; connected with the first message. Needs a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// A [`ConfigError`](crate::error::ConfigError) for what publishing needs and the configuration
+    /// does not have; [`Error::Publish`] where there are no credentials.
+    pub fn new(config: &Config, stream: &str) -> Result<Self, Error> {
+        let streams = config.streams()?;
+        let found = streams.iter().find(|known| known.id.to_string() == stream);
+        let found = found.ok_or_else(|| no_stream(stream))?;
+        let statistics = Arc::new(StreamStatistics::new(&found.id));
+        let (sink, mut receipts) = Builder::new(config, &[])?.sink(found, &statistics)?;
+        // A flush tells what matters: nobody asks for single messages.
+        tokio::spawn(async move { while receipts.recv().await.is_some() {} });
+        Ok(Self { sink: Mutex::new(sink), next: AtomicU64::new(1), statistics })
+    }
+
+    /// Hands messages over, in order; those for topics to `topic` instead, where it is given. Waits
+    /// while the sink is full.
+    ///
+    /// # Errors
+    /// Why the sink has given up; from then on it takes nothing.
+    pub async fn publish(
+        &self,
+        messages: &[Message],
+        topic: Option<&Destination>,
+    ) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return Ok(()) };
+        let mut sink = self.sink.lock().await;
+        let count = last.sequence - first.sequence + 1;
+        let base = self.next.fetch_add(count, Relaxed);
+        let renumbered = messages.iter().map(|message| {
+            let to = topic.filter(|_| message.to != Destination::DeadLetter).unwrap_or(&message.to);
+            let sequence = base + (message.sequence - first.sequence);
+            Message { sequence, to: to.clone(), ..message.clone() }
+        });
+        // Not urgent: the flush that follows sends what is held back for fuller requests.
+        Ok(sink.publish(renumbered.collect(), false).await?)
+    }
+
+    /// Waits until everything handed over is published, or kept as a dead letter.
+    ///
+    /// # Errors
+    /// Why the sink has given up: some of what was handed over may be published.
+    pub async fn flush(&self) -> Result<(), Error> {
+        Ok(self.sink.lock().await.flush().await?)
+    }
+
+    /// Publish requests acknowledged, attempts after the first, and dead letters kept so far.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let counts = &self.statistics;
+        (
+            counts.requests.load(Relaxed),
+            counts.retries.load(Relaxed),
+            counts.dead_lettered.load(Relaxed),
+        )
+    }
+}

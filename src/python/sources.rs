@@ -1,0 +1,122 @@
+//! `Sources`: the streams of a configuration, for a runner that keeps their positions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::bson::Timestamp;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tokio::sync::Mutex;
+
+use crate::error::Error;
+use crate::event::{NotPortable, Position};
+use crate::manager;
+use crate::reader::{self, Delivery};
+
+use super::batch::ChangeBatch;
+use super::errors::to_python;
+use super::reading::{known, parse};
+use super::runtime::{self, OfProcess};
+
+/// The streams of one configuration, none of them open.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct Sources {
+    sources: OfProcess<manager::Sources>,
+}
+
+#[pymethods]
+impl Sources {
+    /// Checks the configuration, JSON text of a mapping without variables; nothing is connected.
+    #[new]
+    fn new(py: Python<'_>, config: &str) -> PyResult<Self> {
+        let sources = manager::Sources::new(&known(py, parse(config))?);
+        let sources = sources.map_err(|error| to_python(py, &error))?;
+        Ok(Self { sources: OfProcess::new(sources) })
+    }
+
+    /// Begins to read a stream.
+    #[pyo3(signature = (stream, start = None, until = None))]
+    fn open(
+        &self,
+        py: Python<'_>,
+        stream: &str,
+        start: Option<&[u8]>,
+        until: Option<(u32, u32)>,
+    ) -> PyResult<Slices> {
+        let (sources, runtime) = (self.sources.get()?, runtime::handle()?);
+        let start = start.map(Position::from_bytes).transpose().map_err(not_portable)?;
+        let until = until.map(|(time, increment)| Timestamp { time, increment });
+        let _entered = runtime.enter();
+        let slices = known(py, sources.open(stream, start, until))?;
+        Ok(Slices { stream: stream.into(), slices: OfProcess::new(Mutex::new(slices)) })
+    }
+
+    /// Closes the connections.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        runtime::block_on(py, self.sources.get()?.close())
+    }
+}
+
+/// A stream that is read ahead.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct Slices {
+    stream: Arc<str>,
+    slices: OfProcess<Mutex<reader::Slices>>,
+}
+
+#[pymethods]
+impl Slices {
+    /// The next slice; `None` where there is none in time.
+    fn next(&self, py: Python<'_>, most: usize, timeout_ms: u64) -> PyResult<Option<Slice>> {
+        let slices = self.slices.get()?;
+        let next = async {
+            let next = async { slices.lock().await.next(most).await };
+            tokio::time::timeout(Duration::from_millis(timeout_ms), next).await.ok()
+        };
+        let Some(slice) = runtime::block_on(py, next)? else { return Ok(None) };
+        let slice = slice.map_err(|error: Error| to_python(py, &error))?;
+        Slice::new(py, &self.stream, slice).map(Some)
+    }
+}
+
+/// Events of one second of cluster time, or a position that has moved.
+#[pyclass(frozen, get_all, module = "mongo_gcp_stream._core")]
+pub(super) struct Slice {
+    batch: Option<Py<ChangeBatch>>,
+    position: Py<PyBytes>,
+    time: Option<(u32, u32)>,
+    done: bool,
+}
+
+impl Slice {
+    fn new(py: Python<'_>, stream: &Arc<str>, slice: reader::Slice) -> PyResult<Self> {
+        let reader::Slice { batch, position, time, done } = slice;
+        let batch = (!batch.is_empty()).then(|| {
+            Py::new(py, ChangeBatch::new(Arc::clone(stream), Arc::new(Delivery::detached(batch))))
+        });
+        Ok(Self {
+            batch: batch.transpose()?,
+            position: PyBytes::new(py, &position.to_bytes()).unbind(),
+            time: time.map(|time| (time.time, time.increment)),
+            done,
+        })
+    }
+}
+
+/// The cluster time of a position, seconds and ordinal; `None` where its token does not tell.
+#[pyfunction]
+pub(super) fn position_time(position: &[u8]) -> PyResult<Option<(u32, u32)>> {
+    let position = Position::from_bytes(position).map_err(not_portable)?;
+    Ok(position.cluster_time().map(|time| (time.time, time.increment)))
+}
+
+/// The position before everything of a second, since the epoch, and of those after it.
+#[pyfunction]
+pub(super) fn position_at(py: Python<'_>, seconds: u32) -> Bound<'_, PyBytes> {
+    PyBytes::new(py, &Position::at_second(seconds).to_bytes())
+}
+
+pub(super) fn not_portable(error: NotPortable) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}

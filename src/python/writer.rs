@@ -1,0 +1,161 @@
+//! `Transform` and `Writer`: the middle and the end of the line, for a runner that moves what goes
+//! between them.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::config::Config;
+use crate::error::{ConfigError, Error};
+use crate::event::{Destination, Message, messages_from_bytes, messages_to_bytes};
+use crate::manager;
+use crate::transform;
+
+use super::batch::ChangeBatch;
+use super::errors::to_python;
+use super::reading::{known, parse};
+use super::runtime::{self, OfProcess};
+use super::sources::not_portable;
+
+/// What turns the events of one stream into messages.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct Transform {
+    stream: Arc<str>,
+    transform: transform::Transform,
+}
+
+#[pymethods]
+impl Transform {
+    /// Compiles what the configuration, JSON text of a mapping without variables, says of `stream`.
+    #[new]
+    fn new(py: Python<'_>, config: &str, stream: &str) -> PyResult<Self> {
+        let compiled = parse(config).and_then(|config| compile(&config, stream));
+        Ok(Self { stream: stream.into(), transform: known(py, compiled)? })
+    }
+
+    /// The messages for the events of a batch.
+    fn apply(&self, py: Python<'_>, batch: &ChangeBatch) -> PyResult<MessageBatch> {
+        let context = transform::Context::now();
+        let done = py.detach(|| self.transform.apply_batch(0, batch.batch(), &context));
+        match done.refused {
+            Some(refused) => Err(to_python(py, &refused.into())),
+            None => Ok(MessageBatch {
+                stream: Arc::clone(&self.stream),
+                messages: done.messages,
+                invalid: done.invalid,
+            }),
+        }
+    }
+}
+
+fn compile(config: &Config, stream: &str) -> Result<transform::Transform, ConfigError> {
+    let streams = config.streams()?;
+    let found = streams.iter().find(|known| known.id.to_string() == stream);
+    let found = found.ok_or_else(|| manager::no_stream(stream))?;
+    if found.source.validation.json_schema.is_unread() {
+        return Err(ConfigError {
+            path: format!(
+                "mongodb.connections.{}.validation.json_schema.collection",
+                stream.replace('.', ".sources.")
+            ),
+            message: "only `run` reads the schema of a collection: give the schema itself".into(),
+        });
+    }
+    transform::Transform::compile(config, found)
+}
+
+/// Messages as they go out, in stream order.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct MessageBatch {
+    stream: Arc<str>,
+    messages: Vec<Message>,
+    invalid: u64,
+}
+
+#[pymethods]
+impl MessageBatch {
+    fn __len__(&self) -> usize {
+        self.messages.len()
+    }
+
+    #[getter]
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// How many events broke a rule of `schemas`.
+    #[getter]
+    fn invalid(&self) -> u64 {
+        self.invalid
+    }
+
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.messages.iter().map(|message| message.body.len()).sum()
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = messages_to_bytes(&self.stream, &self.messages).map_err(not_portable)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    #[staticmethod]
+    fn from_bytes(data: &[u8]) -> PyResult<Self> {
+        let (stream, messages) = messages_from_bytes(data).map_err(not_portable)?;
+        Ok(Self { stream: stream.into(), messages, invalid: 0 })
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let from_bytes = slf.get_type().getattr("from_bytes")?;
+        Ok((from_bytes, (slf.get().to_bytes(slf.py())?,)))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("MessageBatch({} messages, {} bytes)", self.__len__(), self.nbytes())
+    }
+}
+
+/// Publishes the messages of one stream.
+#[pyclass(frozen, module = "mongo_gcp_stream._core")]
+pub(super) struct Writer {
+    writer: OfProcess<manager::Writer>,
+}
+
+#[pymethods]
+impl Writer {
+    #[new]
+    fn new(py: Python<'_>, config: &str, stream: &str) -> PyResult<Self> {
+        let runtime = runtime::handle()?;
+        let _entered = runtime.enter();
+        let writer = manager::Writer::new(&known(py, parse(config))?, stream);
+        let writer = writer.map_err(|error| to_python(py, &error))?;
+        Ok(Self { writer: OfProcess::new(writer) })
+    }
+
+    /// Hands messages over.
+    #[pyo3(signature = (messages, topic = None))]
+    fn publish(
+        &self,
+        py: Python<'_>,
+        messages: &MessageBatch,
+        topic: Option<&str>,
+    ) -> PyResult<()> {
+        let topic = topic.map(|topic| Destination::Topic(topic.into()));
+        let published = self.writer.get()?.publish(&messages.messages, topic.as_ref());
+        runtime::block_on(py, published)?.map_err(|error: Error| to_python(py, &error))
+    }
+
+    /// Waits until everything handed over is safe.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let flushed = runtime::block_on(py, self.writer.get()?.flush())?;
+        flushed.map_err(|error| to_python(py, &error))
+    }
+
+    /// Requests acknowledged, attempts after the first, and dead letters kept so far.
+    fn counts(&self) -> PyResult<(u64, u64, u64)> {
+        Ok(self.writer.get()?.counts())
+    }
+}

@@ -1,0 +1,158 @@
+//! The changes of a stream in slices, for a caller that keeps the position itself.
+
+use std::future::Future;
+
+use mongodb::bson::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
+
+use crate::error::{Error, SourceError, SourceErrorKind};
+use crate::event::{Batch, Position};
+use crate::source::{Source, event_time};
+
+/// Replies that wait for the caller; one more is in the reader's hands.
+const READ_AHEAD: usize = 1;
+
+/// Events of one reply that share the second of their cluster time; or none, where only the
+/// position has moved.
+#[derive(Debug)]
+pub struct Slice {
+    /// The events.
+    pub batch: Batch,
+    /// The position after them: what comes next begins here.
+    pub position: Position,
+    /// The cluster time that nothing to come lies before; `None` where the token does not tell.
+    pub time: Option<Timestamp>,
+    /// The end that was asked for is reached, and nothing comes any more.
+    pub done: bool,
+}
+
+/// What the reading task tells.
+enum Read {
+    /// The stream is open at this position.
+    Opened(Position),
+    /// The server has replied.
+    Replied(Batch),
+}
+
+/// A stream that is read ahead in a task of its own. Dropping it ends the task.
+pub struct Slices {
+    reads: mpsc::Receiver<Result<Read, Error>>,
+    /// What is left of a reply.
+    rest: Option<Batch>,
+    /// The position after the last slice.
+    position: Option<Position>,
+    /// The last cluster time that is asked for.
+    until: Option<Timestamp>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Slices {
+    /// Reads what `open` opens, up to the cluster time `until` (inclusive) or for ever. The first
+    /// slice is empty and tells the position that the stream opened at. Needs a Tokio runtime.
+    pub fn start<S: Source + 'static>(
+        open: impl Future<Output = Result<(Position, S), Error>> + Send + 'static,
+        until: Option<Timestamp>,
+    ) -> Self {
+        let (sender, reads) = mpsc::channel(READ_AHEAD);
+        let task = tokio::spawn(feed(open, sender).in_current_span());
+        let task = AbortOnDropHandle::new(task);
+        Self { reads, rest: None, position: None, until, _task: task }
+    }
+
+    /// Waits for the next slice, of `most` events at the most.
+    ///
+    /// Cancel safe: a dropped call loses nothing.
+    ///
+    /// # Errors
+    /// What ended the stream; waiting does not help, or has helped too often.
+    pub async fn next(&mut self, most: usize) -> Result<Slice, Error> {
+        loop {
+            if let Some(batch) = self.rest.take() {
+                return self.cut(batch, most.max(1));
+            }
+            match self.reads.recv().await.unwrap_or_else(|| Err(ended()))? {
+                Read::Opened(position) => return Ok(self.moved(position, false)),
+                Read::Replied(batch) if !batch.is_empty() => self.rest = Some(batch),
+                Read::Replied(batch) => {
+                    if let Some(position) = batch.post_batch {
+                        let time = position.cluster_time();
+                        let done = self.until.zip(time).is_some_and(|(until, time)| time >= until);
+                        return Ok(self.moved(position, done));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A slice without events.
+    fn moved(&mut self, position: Position, done: bool) -> Slice {
+        self.position = Some(position.clone());
+        let time = position.cluster_time();
+        Slice { batch: Batch::default(), position, time, done }
+    }
+
+    /// The first slice of `batch`; the rest is kept.
+    fn cut(&mut self, batch: Batch, most: usize) -> Result<Slice, Error> {
+        let times: Vec<_> = batch.events().take(most).map(event_time).collect();
+        let first = times.first().copied().flatten();
+        if past(first, self.until) {
+            let position = self.position.clone().ok_or_else(ended)?;
+            return Ok(self.moved(position, true));
+        }
+        let belongs = |time: &&Option<Timestamp>| {
+            second(**time) == second(first) && !past(**time, self.until)
+        };
+        let count = times.iter().take_while(belongs).count();
+        let slice = batch.upto(count);
+        if count < batch.len() {
+            self.rest = Some(batch.from(count));
+        }
+        let position = slice.end()?.ok_or_else(ended)?;
+        self.position = Some(position.clone());
+        Ok(Slice { batch: slice, position, time: times[count - 1], done: false })
+    }
+}
+
+fn second(time: Option<Timestamp>) -> Option<u32> {
+    time.map(|time| time.time)
+}
+
+fn past(time: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+    time.zip(until).is_some_and(|(time, until)| time > until)
+}
+
+/// Sends what the stream gives until it fails or nobody listens.
+async fn feed<S: Source>(
+    open: impl Future<Output = Result<(Position, S), Error>> + Send,
+    reads: mpsc::Sender<Result<Read, Error>>,
+) {
+    let mut source = match open.await {
+        Ok((position, source)) => {
+            if reads.send(Ok(Read::Opened(position))).await.is_err() {
+                return;
+            }
+            source
+        }
+        Err(error) => {
+            reads.send(Err(error)).await.ok();
+            return;
+        }
+    };
+    loop {
+        let batch = source.next_batch().await;
+        let failed = batch.is_err();
+        if reads.send(batch.map(Read::Replied).map_err(Error::from)).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn ended() -> Error {
+    let message = "the stream has ended".into();
+    SourceError { kind: SourceErrorKind::Invalidated, message, code: None }.into()
+}
+
+#[cfg(test)]
+mod tests;
