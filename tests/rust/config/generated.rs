@@ -83,6 +83,7 @@ fn the_file_for_dataflow_loads_without_a_variable() {
     let yaml = content("config/dataflow.yaml");
     let loaded = from_yaml(&yaml, "dataflow.yaml", &Environment::new()).unwrap();
     assert_eq!(loaded.warnings, Vec::<String>::new());
+    assert!(loaded.config.require_run().is_ok(), "one process takes it, too");
     let shown = serde_json::to_value(&loaded.config.dataflow).unwrap();
     let section = yaml.split_once("\ndataflow:\n").expect("it has the section").1;
     for key in shown.as_object().unwrap().keys() {
