@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find src -name '*.rs')
 FUZZ := target/tools/bin/cargo-fuzz
 FUZZ_SECONDS ?= 60
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+IMAGE ?= europe-west1-docker.pkg.dev/my-project/dataflow/mongo-gcp-stream:$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live test-heavy fuzz lint fmt bench wheel lock clean
+.PHONY: help demo test test-live test-heavy fuzz lint fmt bench wheel template lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -58,6 +60,9 @@ bench: $(VENV)/.extension ## Measure against a plain pymongo loop on this machin
 wheel: $(VENV)/.locked ## Build a manylinux wheel into dist/
 	rm -rf dist
 	$(BIN)/maturin build --release --locked --out dist
+
+template: $(VENV)/.locked ## Assemble and validate the Dataflow Flex Template of IMAGE in target/template/
+	$(BIN)/python docker/template.py --image "$(IMAGE)" --out target/template/mongo-gcp-stream.json
 
 lock: $(VENV)/.locked ## Pin the newest versions of the Python dependencies in requirements-dev.txt
 	$(BIN)/python -m pip install --quiet uv

@@ -23,10 +23,6 @@ pub(super) const KEYS: &[LaterKey] = &[
     LaterKey { pattern: "transforms", feature: "transforms come later" },
     LaterKey { pattern: "monitoring.health_check_interval", feature: "health checks come later" },
     LaterKey { pattern: "monitoring.metrics", feature: "exported metrics come later" },
-    LaterKey {
-        pattern: "streaming",
-        feature: "windows belong to the Beam pipeline, which comes later",
-    },
 ];
 
 impl LaterKey {

@@ -5,6 +5,7 @@
 //! Schema that the structs give ([`schema()`]), the tree into the structs, and what the types
 //! cannot tell ([`Config::validate`]). No error shows a secret.
 
+mod beam;
 mod bigquery;
 mod capture;
 mod checkpoint;
@@ -44,6 +45,7 @@ mod template;
 mod validate;
 mod yaml;
 
+pub use beam::{Autoscaling, DataflowConfig, StreamingConfig};
 pub use bigquery::BigQueryConfig;
 pub use capture::{
     Compressor, FullDocument, FullDocumentBeforeChange, OnMissingDocument, Operation,
@@ -131,4 +133,11 @@ pub struct Config {
     /// How a run ends.
     #[serde(default)]
     pub shutdown: ShutdownConfig,
+    /// How the Beam pipeline batches and windows. Without effect in `run`.
+    #[serde(default)]
+    pub streaming: StreamingConfig,
+    /// Workers of a pipeline on Dataflow. Without effect in `run` and on other runners; options of
+    /// the command line and of the template go before it.
+    #[serde(default)]
+    pub dataflow: DataflowConfig,
 }

@@ -70,6 +70,8 @@ impl Config {
         if let Some(dead_letter) = &self.dead_letter {
             dead_letter.validate(self)?;
         }
+        self.streaming.validate()?;
+        self.dataflow.validate()?;
         self.check_running()
     }
 

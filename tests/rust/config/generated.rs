@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mongo_gcp_stream::config::{from_yaml, schema};
+use mongo_gcp_stream::config::{Environment, from_yaml, schema};
 
 use super::{MINIMAL, reference, with};
 
@@ -73,6 +73,21 @@ fn the_example_of_an_env_file_is_complete() {
     let pairs = dotenvy::Iter::new(example.as_bytes()).collect::<Result<_, _>>().unwrap();
     for name in ["config/config.yaml", "config/minimal.yaml"] {
         from_yaml(&content(name), name, &pairs).unwrap();
+    }
+}
+
+/// It loads where no variable is set, as in the launcher of a template, and names each key of
+/// the section that is made for it.
+#[test]
+fn the_file_for_dataflow_loads_without_a_variable() {
+    let yaml = content("config/dataflow.yaml");
+    let loaded = from_yaml(&yaml, "dataflow.yaml", &Environment::new()).unwrap();
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    assert!(loaded.config.require_run().is_ok(), "one process takes it, too");
+    let shown = serde_json::to_value(&loaded.config.dataflow).unwrap();
+    let section = yaml.split_once("\ndataflow:\n").expect("it has the section").1;
+    for key in shown.as_object().unwrap().keys() {
+        assert!(section.contains(&format!("  {key}: ")), "{key}");
     }
 }
 

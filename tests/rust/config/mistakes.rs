@@ -173,6 +173,37 @@ fn quantities() {
 }
 
 #[test]
+fn the_sections_of_the_beam_pipeline() {
+    refused_line(
+        "streaming: {batch_size: 0}",
+        "streaming.batch_size: expected a whole number of at least 1, found 0",
+    );
+    refused_line(
+        "streaming: {window_size_seconds: 0}",
+        "streaming.window_size_seconds: must be more than 0",
+    );
+    let machine = "dataflow.machine_type: expected a machine type: lower-case letters, digits and \
+                   `-`, such as `n1-standard-1`";
+    for name in ["''", "N1-standard-1", "n1 standard 1", "'1'", "zones/a/machineTypes/n1"] {
+        refused_line(&format!("dataflow: {{machine_type: {name}}}"), machine);
+    }
+    for key in ["num_workers", "max_num_workers"] {
+        refused_line(
+            &format!("dataflow: {{{key}: 1001}}"),
+            &format!("dataflow.{key}: expected a whole number from 1 to 1000, found 1001"),
+        );
+    }
+    refused_line(
+        "dataflow: {num_workers: 2}",
+        "dataflow.num_workers: more than `dataflow.max_num_workers`: raise that, too",
+    );
+    refused_line(
+        "dataflow: {autoscaling: off}",
+        "dataflow.autoscaling: expected one of `none`, `throughput_based`",
+    );
+}
+
+#[test]
 fn the_sections_of_the_sink() {
     let sink = |line: &str, expected: &str| assert_error(&minimal_with(TOPIC, line), expected);
     sink("  lanes: 0", "pubsub.lanes: expected a whole number of at least 1, found 0");

@@ -67,9 +67,11 @@ fn every_key_is_accepted_and_those_for_later_are_named_once() {
             "`transforms`",
             "`monitoring.health_check_interval`",
             "`monitoring.metrics`",
-            "`streaming`",
         ]
     );
+    let streaming = &loaded.config.streaming;
+    assert_eq!(streaming.batch_size, 100);
+    assert_eq!(streaming.window_size_seconds.unwrap().duration().as_secs(), 60);
     let streams = loaded.config.streams().unwrap();
     assert_eq!(loaded.config.error_handling.max_retries, Some(3));
     assert_eq!(streams.len(), 3);
