@@ -44,8 +44,10 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _environment(binaries: Path) -> dict[str, str]:
-    """A path without cargo and rustc."""
-    return {**os.environ, "PATH": f"{binaries}:/usr/bin:/bin"}
+    """A path without cargo and rustc, and no deployment but that of the test."""
+    environment = {**os.environ, "PATH": f"{binaries}:/usr/bin:/bin"}
+    environment.pop("MONGODB_URI", None)
+    return environment
 
 
 @pytest.mark.heavy
