@@ -40,13 +40,17 @@ fuzz: $(FUZZ) ## Fuzz the whole transform for FUZZ_SECONDS; the first build take
 		transform tests/fuzz/corpus/transform tests/fuzz/seeds/transform -- \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=8192
 
-lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, and the stub against the extension
+# pyright finds the package by the `python` on PATH.
+lint: PYRIGHT = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
+lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, pyright, and the stub against the extension
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(PYRIGHT)
+	$(PYRIGHT) --verifytypes mongo_gcp_stream --ignoreexternal
 	$(BIN)/stubtest --allowlist tests/stubtest.allow mongo_gcp_stream._core
 
 fmt: $(VENV)/.locked ## Format Rust and Python
