@@ -16,7 +16,7 @@ use crate::flow::Ledger;
 use crate::pipeline::Stage;
 
 pub use desk::{Consumer, Desk};
-pub use slices::{Slice, Slices};
+pub use slices::{Opened, Slice, Slices};
 
 /// A batch in the caller's hands.
 #[derive(Debug)]

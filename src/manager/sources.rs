@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use mongodb::bson::Timestamp;
+use tokio::sync::OnceCell;
 
 use super::shared::{SPARE, Shared, start_of};
 use super::{check, no_stream};
+use crate::checkpoint::{Identity, Intervals, LowerBound, Resume};
 use crate::config::{CheckpointConfig, Config, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::event::Position;
-use crate::reader::Slices;
+use crate::reader::{Opened, Slices};
 use crate::recovery::{Restart, hint, restart};
 use crate::source::{ChangeStream, Source as _, StartAt};
 use crate::telemetry::StreamStatistics;
@@ -18,6 +20,7 @@ use crate::telemetry::StreamStatistics;
 pub struct Sources {
     shared: Arc<Shared>,
     streams: Vec<Described>,
+    follows: Option<Follows>,
 }
 
 /// A stream, and what is told about it.
@@ -25,27 +28,44 @@ pub struct Sources {
 struct Described {
     config: StreamConfig,
     statistics: Arc<StreamStatistics>,
+    /// Its checkpoint: one for the life of the process, which a file is locked for.
+    bound: Arc<OnceCell<Arc<LowerBound>>>,
+}
+
+/// How checkpoints follow the streams.
+#[derive(Clone, Copy)]
+struct Follows {
+    resume: Resume,
+    intervals: Intervals,
 }
 
 impl Sources {
-    /// Checks what the configuration asks for; nothing is connected yet.
+    /// Checks what the configuration asks for; nothing is connected yet. With `resume` a checkpoint
+    /// follows each stream, where the section `checkpoint` says.
     ///
     /// # Errors
-    /// A [`ConfigError`] for what only the parts of a line can tell is wrong.
-    pub fn new(config: &Config) -> Result<Self, Error> {
+    /// A [`ConfigError`] for what only the parts of a line can tell is wrong, and where that section
+    /// is missing.
+    pub fn new(config: &Config, resume: Option<Resume>) -> Result<Self, Error> {
         let mut streams = Vec::new();
-        let shared = Shared::new(config, &CheckpointConfig::in_memory(), SPARE);
+        let checkpoint = match resume {
+            Some(_) => config.checkpoint.clone().ok_or_else(no_checkpoint)?,
+            None => CheckpointConfig::in_memory(),
+        };
+        let shared = Shared::new(config, &checkpoint, SPARE);
         for config in config.streams()? {
             check(&config)?;
             let statistics = Arc::new(StreamStatistics::new(&config.id));
             shared.add(&config, &statistics);
-            streams.push(Described { config, statistics });
+            streams.push(Described { config, statistics, bound: Arc::default() });
         }
-        Ok(Self { shared: Arc::new(shared), streams })
+        let follows =
+            resume.map(|resume| Follows { resume, intervals: Intervals::from(&checkpoint) });
+        Ok(Self { shared: Arc::new(shared), streams, follows })
     }
 
-    /// Reads `stream` from `start`, or else from where its `startup` says, up to the cluster time
-    /// `until` (inclusive) or for ever. An unreachable server is waited out as `error_handling`
+    /// Reads `stream` from `start`, or else from its checkpoint or where its `startup` says, up to
+    /// the cluster time `until` (inclusive) or for ever. An unreachable server is waited out as `error_handling`
     /// says. Needs a Tokio runtime.
     ///
     /// # Errors
@@ -57,10 +77,14 @@ impl Sources {
         until: Option<Timestamp>,
     ) -> Result<Slices, ConfigError> {
         let described = self.streams.iter().find(|known| known.config.id.to_string() == stream);
-        let described = described.ok_or_else(|| no_stream(stream))?.clone();
-        let start =
-            start.map_or_else(|| start_of(&described.config), |at| Ok(StartAt::Position(at)));
-        Ok(Slices::start(open(Arc::clone(&self.shared), described, start?), until))
+        let stream = described.ok_or_else(|| no_stream(stream))?.clone();
+        let start = match start {
+            Some(position) => Start::Again(position),
+            None => Start::New(start_of(&stream.config)?),
+        };
+        let opening =
+            Opening { shared: Arc::clone(&self.shared), stream, start, follows: self.follows };
+        Ok(Slices::start(opening.open(), until))
     }
 
     /// Closes the connections.
@@ -69,35 +93,82 @@ impl Sources {
     }
 }
 
-/// Opens a stream, again and again while waiting may help.
-async fn open(
+/// Where a stream begins.
+#[derive(Clone)]
+enum Start {
+    /// In a new pipeline: with its checkpoint, or else here.
+    New(StartAt),
+    /// Where a bundle has left it.
+    Again(Position),
+}
+
+/// A stream that is about to be opened.
+struct Opening {
     shared: Arc<Shared>,
     stream: Described,
-    start: StartAt,
-) -> Result<(Position, ChangeStream), Error> {
-    let mut backoff = shared.backoff.start();
-    loop {
-        let error = match attempt(&shared, &stream, start.clone()).await {
-            Ok(opened) => return Ok(opened),
-            Err(error) => error,
-        };
-        if restart(&error) != Restart::Always || backoff.is_exhausted() {
-            return Err(error);
+    start: Start,
+    follows: Option<Follows>,
+}
+
+impl Opening {
+    /// Opens it, again and again while waiting may help.
+    async fn open(self) -> Result<Opened<ChangeStream>, Error> {
+        let mut backoff = self.shared.backoff.start();
+        loop {
+            let error = match self.attempt().await {
+                Ok(opened) => return Ok(opened),
+                Err(error) => error,
+            };
+            if restart(&error) != Restart::Always || backoff.is_exhausted() {
+                return Err(error);
+            }
+            let delay = backoff.next_delay();
+            let (stream, wait_ms) = (self.stream.config.id.to_string(), delay.as_millis());
+            tracing::warn!(stream, %error, hint = hint(&error), wait_ms, "opening is tried again");
+            tokio::time::sleep(delay).await;
         }
-        let delay = backoff.next_delay();
-        let (stream, wait_ms) = (stream.config.id.to_string(), delay.as_millis());
-        tracing::warn!(stream, %error, hint = hint(&error), wait_ms, "opening is tried again");
-        tokio::time::sleep(delay).await;
+    }
+
+    async fn attempt(&self) -> Result<Opened<ChangeStream>, Error> {
+        let Described { config, statistics, .. } = &self.stream;
+        let mut source = self.shared.source(config, statistics).await?;
+        let cluster = source.connect().await?;
+        let bound = match self.follows {
+            Some(follows) => Some(self.bound(cluster.replica_set, follows.intervals).await?),
+            None => None,
+        };
+        let start = match (&self.start, self.follows.zip(bound.as_ref())) {
+            (Start::Again(position), _) => StartAt::Position(position.clone()),
+            (Start::New(start), None) => start.clone(),
+            (Start::New(start), Some((follows, bound))) => {
+                let stored = bound.begin(follows.resume).await?;
+                stored.map_or_else(|| start.clone(), StartAt::Position)
+            }
+        };
+        let position = source.open(start).await?;
+        if let (Start::New(_), Some(bound)) = (&self.start, &bound) {
+            // Before the first event is read: a pipeline that ends before its first bundle is
+            // committed loses nothing.
+            bound.keep(&position, true).await?;
+        }
+        Ok(Opened { position, source, bound })
+    }
+
+    async fn bound(
+        &self,
+        replica_set: String,
+        intervals: Intervals,
+    ) -> Result<Arc<LowerBound>, Error> {
+        let bound = self.stream.bound.get_or_try_init(async || {
+            let config = &self.stream.config;
+            let store = self.shared.store(config).await?;
+            let identity = Identity { replica_set, ..Identity::of_reader(config) };
+            Ok::<_, Error>(Arc::new(LowerBound::new(store, identity, intervals)))
+        });
+        Ok(Arc::clone(bound.await?))
     }
 }
 
-async fn attempt(
-    shared: &Shared,
-    stream: &Described,
-    start: StartAt,
-) -> Result<(Position, ChangeStream), Error> {
-    let mut source = shared.source(&stream.config, &stream.statistics).await?;
-    source.connect().await?;
-    let position = source.open(start).await?;
-    Ok((position, source))
+fn no_checkpoint() -> ConfigError {
+    ConfigError { path: "checkpoint".into(), message: "missing: `resume` needs it".into() }
 }

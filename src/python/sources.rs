@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::sync::Mutex;
 
-use crate::error::Error;
+use crate::checkpoint::Resume;
+use crate::error::{ConfigError, Error};
 use crate::event::{NotPortable, Position};
 use crate::manager;
 use crate::reader::{self, Delivery};
@@ -29,8 +30,16 @@ pub(super) struct Sources {
 impl Sources {
     /// Checks the configuration, JSON text of a mapping without variables; nothing is connected.
     #[new]
-    fn new(py: Python<'_>, config: &str) -> PyResult<Self> {
-        let sources = manager::Sources::new(&known(py, parse(config))?);
+    #[pyo3(signature = (config, resume = None))]
+    fn new(py: Python<'_>, config: &str, resume: Option<&str>) -> PyResult<Self> {
+        let resume = resume.map(|name| {
+            Resume::of_name(name).ok_or_else(|| ConfigError {
+                path: "resume".into(),
+                message: "expected RESUME_OR_NEW, RESUME_OR_FAIL or FAIL_IF_EXISTS".into(),
+            })
+        });
+        let resume = known(py, resume.transpose())?;
+        let sources = manager::Sources::new(&known(py, parse(config))?, resume);
         let sources = sources.map_err(|error| to_python(py, &error))?;
         Ok(Self { sources: OfProcess::new(sources) })
     }
@@ -77,6 +86,20 @@ impl Slices {
         let Some(slice) = runtime::block_on(py, next)? else { return Ok(None) };
         let slice = slice.map_err(|error: Error| to_python(py, &error))?;
         Slice::new(py, &self.stream, slice).map(Some)
+    }
+
+    /// Lets the checkpoint follow to a position that the runner has committed.
+    fn keep(&self, py: Python<'_>, position: &[u8], moved: bool) -> PyResult<bool> {
+        let slices = self.slices.get()?;
+        let position = Position::from_bytes(position).map_err(not_portable)?;
+        let kept = async {
+            let bound = slices.lock().await.bound();
+            match bound {
+                Some(bound) => bound.keep(&position, moved).await,
+                None => Ok(false),
+            }
+        };
+        runtime::block_on(py, kept)?.map_err(|error| to_python(py, &error.into()))
     }
 }
 

@@ -1,12 +1,14 @@
 //! The changes of a stream in slices, for a caller that keeps the position itself.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use mongodb::bson::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+use crate::checkpoint::LowerBound;
 use crate::error::{Error, SourceError, SourceErrorKind};
 use crate::event::{Batch, Position};
 use crate::source::{Source, event_time};
@@ -28,10 +30,20 @@ pub struct Slice {
     pub done: bool,
 }
 
+/// A stream that has been opened.
+pub struct Opened<S> {
+    /// The position that it opened at.
+    pub position: Position,
+    /// What it is read from.
+    pub source: S,
+    /// The checkpoint that follows it, if one is wanted.
+    pub bound: Option<Arc<LowerBound>>,
+}
+
 /// What the reading task tells.
 enum Read {
     /// The stream is open at this position.
-    Opened(Position),
+    Opened(Position, Option<Arc<LowerBound>>),
     /// The server has replied.
     Replied(Batch),
 }
@@ -45,6 +57,8 @@ pub struct Slices {
     position: Option<Position>,
     /// The last cluster time that is asked for.
     until: Option<Timestamp>,
+    /// The checkpoint that follows; `None` before the stream is open.
+    bound: Option<Arc<LowerBound>>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -52,13 +66,13 @@ impl Slices {
     /// Reads what `open` opens, up to the cluster time `until` (inclusive) or for ever. The first
     /// slice is empty and tells the position that the stream opened at. Needs a Tokio runtime.
     pub fn start<S: Source + 'static>(
-        open: impl Future<Output = Result<(Position, S), Error>> + Send + 'static,
+        open: impl Future<Output = Result<Opened<S>, Error>> + Send + 'static,
         until: Option<Timestamp>,
     ) -> Self {
         let (sender, reads) = mpsc::channel(READ_AHEAD);
         let task = tokio::spawn(feed(open, sender).in_current_span());
         let task = AbortOnDropHandle::new(task);
-        Self { reads, rest: None, position: None, until, _task: task }
+        Self { reads, rest: None, position: None, until, bound: None, _task: task }
     }
 
     /// Waits for the next slice, of `most` events at the most.
@@ -73,7 +87,10 @@ impl Slices {
                 return self.cut(&batch, most.max(1));
             }
             match self.reads.recv().await.unwrap_or_else(|| Err(ended()))? {
-                Read::Opened(position) => return Ok(self.moved(position, false)),
+                Read::Opened(position, bound) => {
+                    self.bound = bound;
+                    return Ok(self.moved(position, false));
+                }
                 Read::Replied(batch) if !batch.is_empty() => self.rest = Some(batch),
                 Read::Replied(batch) => {
                     if let Some(position) = batch.post_batch {
@@ -84,6 +101,13 @@ impl Slices {
                 }
             }
         }
+    }
+
+    /// The checkpoint that follows the stream, for the positions of committed bundles; `None` where
+    /// none is wanted, or the stream is not open yet.
+    #[must_use]
+    pub fn bound(&self) -> Option<Arc<LowerBound>> {
+        self.bound.clone()
     }
 
     /// A slice without events.
@@ -125,12 +149,12 @@ fn past(time: Option<Timestamp>, until: Option<Timestamp>) -> bool {
 
 /// Sends what the stream gives until it fails or nobody listens.
 async fn feed<S: Source>(
-    open: impl Future<Output = Result<(Position, S), Error>> + Send,
+    open: impl Future<Output = Result<Opened<S>, Error>> + Send,
     reads: mpsc::Sender<Result<Read, Error>>,
 ) {
     let mut source = match open.await {
-        Ok((position, source)) => {
-            if reads.send(Ok(Read::Opened(position))).await.is_err() {
+        Ok(Opened { position, source, bound }) => {
+            if reads.send(Ok(Read::Opened(position, bound))).await.is_err() {
                 return;
             }
             source

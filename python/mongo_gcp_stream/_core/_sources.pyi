@@ -11,13 +11,16 @@ class Sources:
     In a child process that was forked from the one that made it all raise `RuntimeError`.
     """
 
-    def __new__(cls, config: str) -> Sources:
-        """`config` is JSON text of a mapping as in a configuration file, with no variables left.
+    def __new__(cls, config: str, resume: str | None = None) -> Sources:
+        """Check a configuration; nothing is connected.
 
-        Nothing is connected.
+        Args:
+            config: JSON text of a mapping as in a configuration file, with no variables left.
+            resume: `RESUME_OR_NEW`, `RESUME_OR_FAIL` or `FAIL_IF_EXISTS`: a checkpoint follows each
+                stream, where the section `checkpoint` says, and a new pipeline begins with it.
 
         Raises:
-            ConfigError: It is wrong, at `path`.
+            ConfigError: It is wrong, at `path`, or has no `checkpoint` and needs one.
         """
     def open(
         self, stream: str, start: bytes | None = None, until: tuple[int, int] | None = None
@@ -26,7 +29,7 @@ class Sources:
 
         Args:
             stream: `<connection id>.<source name>`.
-            start: A position of `Slice`; where `startup` says by default.
+            start: A position of `Slice`; by default the checkpoint, or else where `startup` says.
             until: The last cluster time that is wanted, seconds and ordinal; for ever by default.
 
         Raises:
@@ -48,6 +51,16 @@ class Slices:
 
         Raises:
             MongoGcpStreamError: What ended the stream, with its `hint`.
+        """
+    def keep(self, position: bytes, moved: bool) -> bool:
+        """Let the checkpoint follow to a position that the runner has committed.
+
+        At most every `checkpoint.interval`, or every `checkpoint.idle_interval` where no event
+        `moved` it, and never backwards. True where it was stored; False without a checkpoint.
+
+        Raises:
+            MongoGcpStreamError: It could not be stored, or another worker moves it; the next call
+                tries again.
         """
 
 @final

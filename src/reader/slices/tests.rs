@@ -53,7 +53,7 @@ impl Source for Replies {
 fn slices(replies: &[Reply], until: Option<(u32, u32)>) -> Slices {
     let source = Replies(replies.iter().cloned().collect());
     let until = until.map(|(time, increment)| Timestamp { time, increment });
-    Slices::start(async { Ok((OPENING, source)) }, until)
+    Slices::start(async { Ok(Opened { position: OPENING, source, bound: None }) }, until)
 }
 
 fn reply(events: &[(u32, u32)], post_batch: Option<(u32, u32)>) -> Reply {
@@ -116,7 +116,7 @@ async fn an_end_is_inclusive_and_reached_by_an_event_after_it_or_an_empty_reply(
 
 #[tokio::test(start_paused = true)]
 async fn an_error_is_told_after_what_came_before_it() {
-    let failing: Result<(Position, Replies), Error> = Err(ended());
+    let failing: Result<Opened<Replies>, Error> = Err(ended());
     let mut slices = Slices::start(async { failing }, None);
     assert_eq!(slices.next(1).await.unwrap_err().to_string(), "the stream has ended");
 }

@@ -1,0 +1,195 @@
+//! A checkpoint behind what a runner has committed: where a new pipeline goes on after the old one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Checkpoint, CheckpointStore, Identity, Intervals, conflict, take_over};
+use crate::error::{CheckpointError, CheckpointErrorKind};
+use crate::event::Position;
+
+/// What a new pipeline makes of the checkpoint of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Goes on there; where there is none, begins as `startup` says.
+    OrNew,
+    /// Goes on there, and fails where there is none.
+    OrFail,
+    /// Fails where there is one.
+    FailIfExists,
+}
+
+impl Resume {
+    /// That of a name; `None` for another.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "RESUME_OR_NEW" => Some(Self::OrNew),
+            "RESUME_OR_FAIL" => Some(Self::OrFail),
+            "FAIL_IF_EXISTS" => Some(Self::FailIfExists),
+            _ => None,
+        }
+    }
+}
+
+/// The checkpoint of one stream, moved by whichever worker has its bundles.
+///
+/// The runner's own checkpoint is the truth while the pipeline lives; this one follows it. Workers
+/// may change, and one that is given up may come late: who finds that another has moved the
+/// checkpoint takes it over again, and only forwards.
+pub struct LowerBound {
+    store: Arc<dyn CheckpointStore>,
+    identity: Identity,
+    intervals: Intervals,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` before this worker has taken the checkpoint over.
+    epoch: Option<u64>,
+    sequence: u64,
+    stored: Option<(Position, Instant)>,
+}
+
+impl LowerBound {
+    /// That of `identity` in `store`, not looked at yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn CheckpointStore>, identity: Identity, intervals: Intervals) -> Self {
+        Self { store, identity, intervals, state: Mutex::default() }
+    }
+
+    /// Where a new pipeline begins; `None` where nothing is stored.
+    ///
+    /// # Errors
+    /// `Conflict` where `resume` wants it otherwise, or the checkpoint belongs to another set-up.
+    pub async fn begin(&self, resume: Resume) -> Result<Option<Position>, CheckpointError> {
+        let taken = take_over(&*self.store, &self.identity, true).await?;
+        let stream = &self.identity.stream;
+        match (resume, &taken.position) {
+            (Resume::OrFail, None) => Err(conflict(format!(
+                "RESUME_OR_FAIL: stream {stream} has no checkpoint to go on from"
+            ))),
+            (Resume::FailIfExists, Some(_)) => Err(conflict(format!(
+                "FAIL_IF_EXISTS: stream {stream} has a checkpoint, of a pipeline before this one"
+            ))),
+            _ => {
+                self.state.lock().await.epoch = Some(taken.epoch);
+                Ok(taken.position)
+            }
+        }
+    }
+
+    /// Stores `position`, if that is due, and later than what is stored; true where it was. `moved`
+    /// by events, or by empty replies alone, which count less often.
+    ///
+    /// # Errors
+    /// Those of the store; the next call tries again.
+    pub async fn keep(&self, position: &Position, moved: bool) -> Result<bool, CheckpointError> {
+        let mut state = self.state.lock().await;
+        if !self.is_due(&state, position, moved) {
+            return Ok(false);
+        }
+        let epoch = if let Some(epoch) = state.epoch {
+            epoch
+        } else {
+            let taken = take_over(&*self.store, &self.identity, true).await?;
+            if taken.position.as_ref().is_some_and(|stored| is_later(stored, position)) {
+                return Ok(false);
+            }
+            taken.epoch
+        };
+        let sequence = state.sequence + 1;
+        let next = Checkpoint::new(self.identity.clone(), epoch, sequence, position.clone());
+        let stored = self.store.store(&next).await;
+        let lost = matches!(&stored, Err(error) if error.kind == CheckpointErrorKind::Conflict);
+        state.epoch = (!lost).then_some(epoch);
+        stored?;
+        state.sequence = sequence;
+        state.stored = Some((position.clone(), Instant::now()));
+        Ok(true)
+    }
+
+    fn is_due(&self, state: &State, position: &Position, moved: bool) -> bool {
+        let Some((stored, at)) = &state.stored else { return true };
+        let wait: Duration =
+            if moved { self.intervals.interval } else { self.intervals.idle_interval };
+        stored != position && at.elapsed() >= wait
+    }
+}
+
+fn is_later(stored: &Position, position: &Position) -> bool {
+    stored.cluster_time().zip(position.cluster_time()).is_some_and(|(stored, own)| stored > own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::MemoryStore;
+    use crate::checkpoint::batches::position;
+
+    const INTERVALS: Intervals =
+        Intervals { interval: Duration::from_secs(1), idle_interval: Duration::from_secs(10) };
+
+    fn worker(store: &Arc<MemoryStore>) -> LowerBound {
+        let identity = Identity {
+            stream: "main.orders".into(),
+            scope: "collection shop.orders".into(),
+            replica_set: "rs0".into(),
+            ordering: "reader".into(),
+        };
+        LowerBound::new(Arc::clone(store) as Arc<dyn CheckpointStore>, identity, INTERVALS)
+    }
+
+    async fn stored(store: &MemoryStore) -> Option<Position> {
+        store.load().await.unwrap().map(|checkpoint| checkpoint.position)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_stored_when_it_is_due_and_has_moved() {
+        let store = Arc::<MemoryStore>::default();
+        let worker = worker(&store);
+        assert_eq!(worker.begin(Resume::OrNew).await, Ok(None));
+        assert_eq!(worker.keep(&position(1), false).await, Ok(true), "the first at once");
+        assert_eq!(worker.keep(&position(2), true).await, Ok(false), "not yet");
+        tokio::time::advance(INTERVALS.interval).await;
+        assert_eq!(worker.keep(&position(3), false).await, Ok(false), "idle");
+        assert_eq!(worker.keep(&position(3), true).await, Ok(true));
+        tokio::time::advance(INTERVALS.idle_interval).await;
+        assert_eq!(worker.keep(&position(3), true).await, Ok(false), "where it was");
+        assert_eq!(stored(&store).await, Some(position(3)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_comes_late_moves_nothing_back() {
+        let store = Arc::<MemoryStore>::default();
+        let (first, second) = (worker(&store), worker(&store));
+        first.begin(Resume::OrNew).await.unwrap();
+        first.keep(&position(5), true).await.unwrap();
+        assert_eq!(second.keep(&position(9), true).await, Ok(true), "the stream has moved here");
+        tokio::time::advance(INTERVALS.interval).await;
+        let late = first.keep(&position(6), true).await.unwrap_err();
+        assert_eq!(late.kind, CheckpointErrorKind::Conflict);
+        assert_eq!(first.keep(&position(7), true).await, Ok(false), "it looks, and leaves it");
+        assert_eq!(stored(&store).await, Some(position(9)));
+        assert_eq!(first.keep(&position(12), true).await, Ok(true), "the stream has come back");
+        assert_eq!(stored(&store).await, Some(position(12)));
+    }
+
+    #[tokio::test]
+    async fn a_new_pipeline_begins_as_it_was_told() {
+        let store = Arc::<MemoryStore>::default();
+        let error = worker(&store).begin(Resume::OrFail).await.unwrap_err();
+        assert!(error.message.starts_with("RESUME_OR_FAIL: stream main.orders"), "{error}");
+        assert_eq!(worker(&store).begin(Resume::FailIfExists).await, Ok(None));
+        worker(&store).keep(&position(5), true).await.unwrap();
+        for resume in ["RESUME_OR_NEW", "RESUME_OR_FAIL"].map(|name| Resume::of_name(name).unwrap())
+        {
+            assert_eq!(worker(&store).begin(resume).await, Ok(Some(position(5))));
+        }
+        let error = worker(&store).begin(Resume::FailIfExists).await.unwrap_err();
+        assert!(error.message.starts_with("FAIL_IF_EXISTS: stream main.orders"), "{error}");
+    }
+}
