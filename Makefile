@@ -11,13 +11,16 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 IMAGE ?= europe-west1-docker.pkg.dev/my-project/dataflow/mongo-gcp-stream:$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live test-heavy fuzz lint fmt bench wheel template lock clean
+.PHONY: help demo demo-beam test test-live test-heavy fuzz lint fmt bench bench-beam wheel template lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(VENV)/.extension ## Stream orders from a mongod to an embedded Pub/Sub, and account for each
 	$(BIN)/mongo-gcp-stream demo
+
+demo-beam: $(VENV)/.extension ## The same by an Apache Beam pipeline on Prism
+	$(BIN)/mongo-gcp-stream demo --beam
 
 test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to end
 	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
@@ -60,6 +63,9 @@ fmt: $(VENV)/.locked ## Format Rust and Python
 
 bench: $(VENV)/.extension ## Measure against a plain pymongo loop on this machine
 	$(BIN)/python benches/drain.py
+
+bench-beam: $(VENV)/.extension ## Measure a Beam pipeline on Prism against `run` and Beam's own sink
+	$(BIN)/python benches/beam.py
 
 wheel: $(VENV)/.locked ## Build a manylinux wheel into dist/
 	rm -rf dist

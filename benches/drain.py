@@ -21,7 +21,7 @@ from latency import latency
 from pymongo import MongoClient
 from readers import JSON_SCHEMA, PLAIN, USUAL, Loop, Ours, Tuning
 from reading import WAYS, read
-from report import Delayed, Report, machine, write_between
+from report import Delayed, Report, machine, write_section
 from scene import ROOT, Scene, scene
 from yardstick import yardstick
 
@@ -51,13 +51,13 @@ def main() -> None:
             _delay(place, events, report)
             for rate in _RATES:
                 _say(f"latency at {rate:g} inserts a second")
-                report.latencies.append(latency(place, rate, arguments.seconds))
+                report.latencies.append(latency(place, rate, arguments.seconds, Ours().stream))
     text = report.markdown()
     sys.stdout.write(text + "\n")
     if arguments.json:
         arguments.json.write_text(report.json() + "\n")
     if not arguments.print_only:
-        write_between(ROOT / "docs" / "performance.md", text)
+        write_section(ROOT / "docs" / "performance.md", "bench", text)
 
 
 def _compare(place: Scene, events: Backlog, report: Report, rounds: int) -> None:

@@ -8,19 +8,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orders
 from backlog import COLLECTION, DATABASE, position
 from pymongo import DESCENDING, MongoClient
-from readers import Ours
 from scene import cluster_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pymongo.collection import Collection
     from scene import Scene
+
+Stream: TypeAlias = "Callable[[Scene, Path, str], list[str]]"
+"""The command that streams what comes after a token, until it is stopped."""
 
 # The first inserts find a stream that is just opening; they are not counted.
 _WARM_UP = 20
@@ -40,8 +42,8 @@ class Latency:
     insert_p99_ms: float
 
 
-def latency(scene: Scene, rate: float, seconds: float) -> Latency:
-    """Inserts orders one by one (`w: majority`) while ours streams with its default settings."""
+def latency(scene: Scene, rate: float, seconds: float, stream: Stream) -> Latency:
+    """Inserts orders one by one (`w: majority`) while `stream` runs."""
     scene.begin()
     count = int(rate * seconds)
     with (
@@ -49,8 +51,8 @@ def latency(scene: Scene, rate: float, seconds: float) -> Latency:
         MongoClient[dict[str, Any]](scene.uri, w="majority") as client,
     ):
         collection = client[DATABASE][COLLECTION]
-        stream = Ours().stream(scene, Path(folder), position(collection))
-        reader = subprocess.Popen(stream, env=scene.env)
+        command = stream(scene, Path(folder), position(collection))
+        reader = subprocess.Popen(command, env=scene.env, stdout=subprocess.DEVNULL)
         try:
             _insert(collection, _WARM_UP, rate)
             scene.fake.wait(messages=_WARM_UP, timeout_ms=60_000)

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 #: CPU an event of the yardstick on the machine and day of the floors in `docs/performance.md`.
 FLOORS_YARDSTICK_US = 25.0
 
-BEGIN = "<!-- bench: begin -->"
-END = "<!-- bench: end -->"
-
 
 @dataclass(frozen=True)
 class Delayed:
@@ -88,15 +85,16 @@ def machine(mongod_version: str) -> dict[str, str]:
     }
 
 
-def write_between(path: Path, text: str) -> None:
-    """Replaces what stands between the two markers in the file."""
-    before, _, rest = path.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replaces what stands between the two markers of `name` in the file."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = path.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def _machine(machine: dict[str, str]) -> str:
-    return _table(("", ""), list(machine.items()))
+    return table(("", ""), list(machine.items()))
 
 
 def _rounds(rounds: Sequence[tuple[Drain, Drain]]) -> str:
@@ -115,7 +113,7 @@ def _rounds(rounds: Sequence[tuple[Drain, Drain]]) -> str:
     header = ("", "CPU µs/event", "events/s", "peak RSS MB", "messages/request", "start-up CPU s")
     ratio = median(loop.cpu_us_per_event / ours.cpu_us_per_event for ours, loop in rounds)
     return (
-        f"### {rounds[0][0].events:,} events of backlog\n\n{_table(header, rows)}\n\n"
+        f"### {rounds[0][0].events:,} events of backlog\n\n{table(header, rows)}\n\n"
         f"The loop takes {ratio:.1f} times the CPU an event. In every drain of ours nothing was "
         "lost, nothing came twice, each document's events came in order, and no request had two "
         "ordering keys; the loop promises no order."
@@ -151,7 +149,7 @@ def _work(work: Sequence[tuple[str, Drain]]) -> str:
         for name, drains in costs.items()
     ]
     header = ("work on each event", "CPU µs/event", "above plain", "events/s", "peak RSS MB")
-    return f"### Work on each event\n\n{_table(header, rows)}"
+    return f"### Work on each event\n\n{table(header, rows)}"
 
 
 def _reads(reads: Sequence[Read]) -> str:
@@ -170,7 +168,7 @@ def _reads(reads: Sequence[Read]) -> str:
         for way, runs in ways.items()
     ]
     header = ("reading from Python", "CPU µs/event", "times less", "peak RSS MB")
-    return f"### Reading from Python\n\n{_table(header, rows)}"
+    return f"### Reading from Python\n\n{table(header, rows)}"
 
 
 def _delayed(delayed: Sequence[Delayed], undelayed: Sequence[Drain]) -> str:
@@ -196,7 +194,7 @@ def _delayed(delayed: Sequence[Delayed], undelayed: Sequence[Drain]) -> str:
         "peak RSS MB",
         "CPU µs/event",
     )
-    return f"### {delayed[0].delay_ms} ms added to each Publish\n\n{_table(header, rows)}"
+    return f"### {delayed[0].delay_ms} ms added to each Publish\n\n{table(header, rows)}"
 
 
 def _latencies(latencies: Sequence[Latency]) -> str:
@@ -213,13 +211,14 @@ def _latencies(latencies: Sequence[Latency]) -> str:
     ]
     header = ("inserts/s", "inserts", "p50 ms", "p99 ms", "of it insert p50", "of it insert p99")
     return (
-        f"### From insert to Publish\n\n{_table(header, rows)}\n\n"
+        f"### From insert to Publish\n\n{table(header, rows)}\n\n"
         "From the moment before the insert (`w: majority`) to the moment when the fake took the "
         "message, default settings."
     )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

