@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 import apache_beam as beam
 from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import Duration, Timestamp
+from apache_beam.utils.timestamp import Timestamp
 
 from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, Sources
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
-from mongo_gcp_stream.beam.readers import READERS, Key, sources_of
-from mongo_gcp_stream.beam.restriction import ClusterTime, Positions, Watermarks
+from mongo_gcp_stream.beam.readers import READERS, Key, Reader, sources_of
+from mongo_gcp_stream.beam.restriction import Positions, Stream, Watermarks
 from mongo_gcp_stream.beam.settings import Settings, of_source
-from mongo_gcp_stream.errors import ConfigError
+from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, StreamFailedError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterator
 
-    from mongo_gcp_stream.beam.restriction import Position
+    from mongo_gcp_stream._core import Slice
+    from mongo_gcp_stream.beam.restriction import ClusterTime, Position
     from mongo_gcp_stream.config import Config
 
 WAIT_MS = 20
 """How long a bundle waits for its first event: streams that wait share a worker's threads."""
 
-IDLE_DELAY = Duration(micros=50_000)
-"""After how long an idle stream is looked at again."""
-
 BATCH_SIZE = 5000
 """Events that a bundle takes at the most."""
 
+BUNDLE_BYTES = 32 << 20
+"""Bytes after which a bundle takes no more: between stages that are not fused it is in memory."""
+
+_LOST = (
+    "The position is kept by the runner: start a new pipeline without the old one's state, with "
+    "`startup` where it is to begin (`earliest` misses the least), copy what was missed, and "
+    "enlarge the oplog."
+)
+
+_HINT = "The guide to the configuration lists what a source may have, with its meaning."
+
 #: Those whose unbounded reads never return, or that cannot read unbounded sources at all.
-_CANNOT = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner", "FnApiRunner")
-
-
-class Stream(NamedTuple):
-    """The element that a stream is read for."""
-
-    name: str
-    end: ClusterTime | None
+_CANNOT = {
+    "DirectRunner": "The DirectRunner",
+    "SwitchingDirectRunner": "The DirectRunner",
+    "BundleBasedDirectRunner": "The DirectRunner",
+    "TestDirectRunner": "The DirectRunner",
+    "FnApiRunner": "FnApiRunner",
+}
 
 
 class _Read(beam.DoFn):
@@ -65,28 +75,49 @@ class _Read(beam.DoFn):
         # Prism logs a traceback for a bundle that has none.
         finalizer.register(_nothing)
         left_at: Position = tracker.current_restriction()
-        reader = READERS.take(Key(self._pipeline, stream, left_at))
-        if reader is None:
-            reader = sources_of(self._settings).open(stream, left_at.after, left_at.end)
-        taken = 0
-        piece = reader.next(self._batch_size, WAIT_MS)
+        if left_at.finished:
+            return
+        reader = READERS.take(Key(self._pipeline, stream, left_at)) or self._open(stream, left_at)
+        # Where it opens has to be safe before anything goes out: tried again, it would open later.
+        opening = left_at.after is None
+        taken = size = 0
+        piece = _next(reader, stream, self._batch_size, WAIT_MS)
         while piece is not None:
             if not tracker.try_claim(None if piece.done else piece.position) or piece.done:
                 # Split off meanwhile, or over: the reader is ahead of whoever goes on.
                 return
             left_at = dataclasses.replace(left_at, after=piece.position)
             if piece.batch is not None:
-                taken += len(piece.batch)
-                yield from self._elements(piece.batch, left_at.time())
+                taken, size = taken + len(piece.batch), size + piece.batch.nbytes
+                second = Timestamp(seconds=piece.time[0]) if piece.time else left_at.time()
+                yield from self._elements(piece.batch, second)
             watermark.set_watermark(left_at.time())
-            wanted = self._batch_size - taken
-            piece = reader.next(wanted, 0) if wanted > 0 else None
+            full = taken >= self._batch_size or size >= BUNDLE_BYTES
+            if opening or full or tracker.current_restriction().finished:
+                break
+            piece = _next(reader, stream, self._batch_size - taken, 0)
         READERS.give_back(Key(self._pipeline, stream, left_at), reader)
-        tracker.defer_remainder(None if taken else IDLE_DELAY)
+        tracker.defer_remainder(reader.delay(taken))
+
+    def _open(self, stream: str, position: Position) -> Reader:
+        sources = sources_of(self._settings)
+        return Reader(sources.open(stream, position.after, position.end))
 
     def _elements(self, batch: ChangeBatch, second: Timestamp) -> Iterator[TimestampedValue]:
+        """The events of a slice, at their second: its position may lie after that."""
         for element in (batch,) if self._output == "batches" else batch:
             yield TimestampedValue(element, second)
+
+
+def _next(reader: Reader, stream: str, most: int, wait_ms: int) -> Slice | None:
+    """The next slice; an error says all of it in its text, the only part that runners show."""
+    try:
+        return reader.slices.next(most, wait_ms)
+    except MongoGcpStreamError as error:
+        # What the command line would do about a position is not for one that a runner keeps.
+        hint = _LOST if "mongo-gcp-stream position" in error.hint else error.hint
+        message = f"{stream}: {error}. {hint}"
+        raise StreamFailedError(message, stream_id=stream, hint=hint) from error
 
 
 def _nothing() -> None:
@@ -141,7 +172,8 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         connection_id: Without `config`: how the stream is called; `main` by default.
         source_name: Without `config`: the collection's name by default.
         options: Without `config`: what else a source may have, such as `startup` or `pipeline`.
-        end_at: Read up to this moment, inclusive, and end; for replays. Aware, whole seconds.
+        end_at: Read up to the end of this moment's second, and end; for replays. It needs a time
+            zone.
         output: `"batches"`, of up to 1,000 events that share a second; or `"events"`.
         batch_size: Events that a bundle takes at the most.
 
@@ -161,7 +193,7 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         *,
         config: str | os.PathLike[str] | Config | Mapping[str, Any] | None = None,
         source: str | None = None,
-        connection_id: str = "main",
+        connection_id: str | None = None,
         source_name: str | None = None,
         options: Mapping[str, Any] | None = None,
         end_at: datetime | None = None,
@@ -169,20 +201,26 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         batch_size: int = BATCH_SIZE,
     ) -> None:
         super().__init__()
-        if output not in {"batches", "events"}:
+        if output not in ("batches", "events"):
             raise ConfigError('output: expected "batches" or "events"', path="output")
-        if batch_size < 1:
-            raise ConfigError("batch_size: expected 1 or more", path="batch_size")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ConfigError("batch_size: expected a whole number from 1", path="batch_size")
         if config is not None:
-            if (uri, database, collection, options) != (None,) * 4:
-                message = "config: has the connection and the sources; give either it or `uri`"
-                raise ConfigError(message, path="config")
+            given = {"uri": uri, "database": database, "collection": collection, "options": options}
+            _only_without_config(**given, source_name=source_name, connection_id=connection_id)
             self._settings = Settings.given(config)
-        elif uri is None:
-            raise ConfigError("uri: missing: give it, or `config`", path="uri")
         else:
-            source = f"{connection_id}.{source_name or collection or database or 'deployment'}"
-            self._settings = of_source(uri, database, collection, source, options or {})
+            if source is not None:
+                message = "source: goes with `config`; else `source_name` says how it is called"
+                raise ConfigError(message, path="source")
+            source, self._settings = _one_source(
+                uri=uri,
+                database=database,
+                collection=collection,
+                connection=connection_id,
+                name=source_name,
+                options=options,
+            )
         self._streams = _streams(self._settings, source)
         self._end = _end(end_at)
         self._output = output
@@ -214,6 +252,55 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         return {"streams": ", ".join(self._streams), "output": self._output, **end}
 
 
+def _only_without_config(**arguments: object) -> None:
+    for name, given in arguments.items():
+        if given is not None:
+            message = f"{name}: `config` says it already; give either it or `config`"
+            raise ConfigError(message, path=name)
+
+
+def _one_source(
+    *,
+    uri: str | None,
+    database: str | None,
+    collection: str | None,
+    connection: str | None,
+    name: str | None,
+    options: Mapping[str, Any] | None,
+) -> tuple[str, Settings]:
+    """The name of the stream that is described by arguments, and its configuration."""
+    if uri is None:
+        raise ConfigError("uri: missing: give it, or `config`", path="uri")
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError("options: expected a mapping", path="options")
+    connection = _name("connection_id", "main" if connection is None else connection)
+    default = collection or database or "deployment"
+    name = _name("source_name", default if name is None else name)
+    try:
+        settings = of_source(uri, database, collection, f"{connection}.{name}", options or {})
+    except ConfigError as error:
+        raise _of_argument(error, f"mongodb.connections.{connection}.", name) from None
+    return f"{connection}.{name}", settings
+
+
+def _name(argument: str, name: str) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
+        message = f"{argument}: expected 1 to 100 letters, digits, `_` and `-`, not {name!r}"
+        hint = f"Give `{argument}`: the name that the stream is to have."
+        raise ConfigError(message, path=argument, hint=hint)
+    return name
+
+
+def _of_argument(error: ConfigError, connection: str, name: str) -> ConfigError:
+    """The same error, about the argument that the user gave instead of about the key of a file."""
+    key = error.path.removeprefix(connection)
+    argument = key.removeprefix(f"sources.{name}.")
+    if argument != key and argument not in {"database", "collection"}:
+        argument = f"options.{argument}"
+    message = str(error).replace(error.path, argument)
+    return ConfigError(message, path=argument, hint=_HINT)
+
+
 def _streams(settings: Settings, source: str | None) -> list[str]:
     known = settings.streams()
     if source is None:
@@ -229,15 +316,19 @@ def _end(moment: datetime | None) -> ClusterTime | None:
     """The last cluster time of the second of `moment`."""
     if moment is None:
         return None
-    if moment.tzinfo is None:
-        message = "end_at: expected a time zone, such as datetime(2026, 1, 31, tzinfo=timezone.utc)"
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        message = "end_at: expected a datetime with a time zone, such as timezone.utc"
         raise ConfigError(message, path="end_at")
-    return int(moment.timestamp()), 0xFFFF_FFFF
+    seconds = int(moment.timestamp())
+    if not 0 < seconds < 1 << 32:
+        message = "end_at: expected a moment that MongoDB has a cluster time for, 1970 to 2106"
+        raise ConfigError(message, path="end_at")
+    return seconds, 0xFFFF_FFFF
 
 
 def _check_runner(runner: str) -> None:
     if runner in _CANNOT:
         raise ValueError(
-            f"{runner} cannot read an unbounded source: run the pipeline with "
+            f"{_CANNOT[runner]} cannot read an unbounded source: run the pipeline with "
             "--runner=PrismRunner, FlinkRunner or DataflowRunner, or give the read an `end_at`"
         )

@@ -1,11 +1,14 @@
-"""Readers that stay open between two bundles, one for each position that a stream was left at."""
+"""Readers that stay open between two bundles of a stream."""
 
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
+
+from apache_beam.utils.timestamp import Duration
 
 from mongo_gcp_stream._core import Sources
 
@@ -17,20 +20,50 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 60.0
 """How long a reader that nobody takes stays open."""
 
-MOST = 64
-"""Readers that stay open at the most; each has read up to two replies of 16 MiB ahead."""
+MOST = 256
+"""Readers that stay open at the most; each has read up to two replies of 16 MiB ahead.
+
+More streams than that in one process are opened again with each bundle.
+"""
+
+_FIRST_DELAY_MICROS, _LAST_DELAY_MICROS, _STEP_MICROS = 50_000, 100_000, 5_000
 
 
 class Key(NamedTuple):
-    """Which reader it is, exactly: the one that stands before the next unread event."""
+    """Whose reader it is, and where exactly it stands: before the next unread event."""
 
     pipeline: str
     stream: str
     position: Position
 
 
+@dataclasses.dataclass
+class Reader:
+    """A stream that is open.
+
+    Attributes:
+        slices: What comes of it.
+        empty: Bundles in a row that found nothing.
+    """
+
+    slices: Slices
+    empty: int = 0
+
+    def delay(self, taken: int) -> Duration | None:
+        """When to look again after a bundle that has taken so many events; `None` for at once.
+
+        The longer a stream is idle, the less often it is looked at.
+        """
+        self.empty = 0 if taken else self.empty + 1
+        if taken:
+            return None
+        micros = _FIRST_DELAY_MICROS + _STEP_MICROS * (self.empty - 1)
+        return Duration(micros=min(micros, _LAST_DELAY_MICROS))
+
+
 class _Kept(NamedTuple):
-    reader: Slices
+    position: Position
+    reader: Reader
     since: float
 
 
@@ -38,24 +71,32 @@ class Readers:
     """Who takes a reader owns it, and gives it back under the position that it defers.
 
     A bundle that is tried again, a zombie or a split asks for another position than the reader was
-    left at: then there is none, and a new one is opened.
+    left at: then there is none, and a new one is opened. One reader is kept for each stream.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[Key, _Kept] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
         self._janitor: threading.Timer | None = None
 
-    def take(self, key: Key) -> Slices | None:
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(self, key: Key) -> Reader | None:
         """The reader that was left at this position, which is now the caller's."""
         with self._lock:
-            kept = self._kept.pop(key, None)
-        return kept.reader if kept else None
+            kept = self._kept.get((key.pipeline, key.stream))
+            if kept is None or kept.position != key.position:
+                return None
+            return self._kept.pop((key.pipeline, key.stream)).reader
 
-    def give_back(self, key: Key, reader: Slices) -> None:
+    def give_back(self, key: Key, reader: Reader) -> None:
         """Keep a reader for whoever goes on at this position."""
         with self._lock:
-            self._kept[key] = _Kept(reader, time.monotonic())
+            # The one that is kept longest comes first.
+            self._kept.pop((key.pipeline, key.stream), None)
+            kept = _Kept(key.position, reader, time.monotonic())
+            self._kept[key.pipeline, key.stream] = kept
             while len(self._kept) > MOST:
                 self._kept.pop(next(iter(self._kept)))
             self._watch()

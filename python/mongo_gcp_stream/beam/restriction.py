@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
-from apache_beam.coders import Coder
+from apache_beam.coders import Coder, registry
 from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.transforms.core import RestrictionProvider, WatermarkEstimatorProvider
@@ -19,6 +19,18 @@ ClusterTime = tuple[int, int]
 """Seconds since the epoch, and the ordinal within the second."""
 
 _VERSION = 1
+
+
+class Stream(NamedTuple):
+    """The element that a stream is read for; it travels beside its position.
+
+    Attributes:
+        name: `<connection id>.<source name>`.
+        end: The last cluster time that is wanted; `None` for ever.
+    """
+
+    name: str
+    end: ClusterTime | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,27 +54,30 @@ class Position:
         return Timestamp(seconds=time[0]) if time else MIN_TIMESTAMP
 
 
-class PositionCoder(Coder):
-    """`Position` as JSON, with its version."""
+class _VersionedCoder(Coder):
+    """What runners keep over an update of the pipeline: JSON, with a version."""
 
-    def encode(self, value: Position) -> bytes:
-        after = base64.b64encode(value.after).decode() if value.after else None
-        fields = {"v": _VERSION, "after": after, "end": value.end, "finished": value.finished}
+    #: What it is, for errors.
+    what: str
+
+    def fields(self, value: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def value(self, fields: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def encode(self, value: Any) -> bytes:
+        fields = {"v": _VERSION, **self.fields(value)}
         return json.dumps(fields, separators=(",", ":")).encode()
 
-    def decode(self, encoded: bytes) -> Position:
+    def decode(self, encoded: bytes) -> Any:
         fields = json.loads(encoded)
         if fields["v"] != _VERSION:
             raise ValueError(
-                f"the position of a change stream has version {fields['v']}: it was written by "
-                "another version of mongo_gcp_stream than this one"
+                f"{self.what} has version {fields['v']}: a later version of mongo_gcp_stream wrote "
+                "it; install that one, or start the pipeline anew"
             )
-        after, end = fields["after"], fields["end"]
-        return Position(
-            after=base64.b64decode(after) if after else None,
-            end=(end[0], end[1]) if end else None,
-            finished=fields["finished"],
-        )
+        return self.value(fields)
 
     def is_deterministic(self) -> bool:
         return True
@@ -72,6 +87,55 @@ class PositionCoder(Coder):
 
     def __hash__(self) -> int:
         return hash(type(self))
+
+
+class PositionCoder(_VersionedCoder):
+    """`Position`, which travels as the restriction."""
+
+    what = "the position of a change stream"
+
+    def fields(self, value: Position) -> dict[str, Any]:
+        after = base64.b64encode(value.after).decode() if value.after else None
+        return {"after": after, "end": value.end, "finished": value.finished}
+
+    def value(self, fields: dict[str, Any]) -> Position:
+        after = fields["after"]
+        return Position(
+            after=base64.b64decode(after) if after else None,
+            end=_cluster_time(fields["end"]),
+            finished=fields["finished"],
+        )
+
+
+class StreamCoder(_VersionedCoder):
+    """`Stream`, which travels as the element."""
+
+    what = "the name of a change stream"
+
+    def fields(self, value: Stream) -> dict[str, Any]:
+        return {"name": value.name, "end": value.end}
+
+    def value(self, fields: dict[str, Any]) -> Stream:
+        return Stream(fields["name"], _cluster_time(fields["end"]))
+
+
+class WatermarkCoder(_VersionedCoder):
+    """`Timestamp`, which travels as the state of the watermark."""
+
+    what = "the watermark of a change stream"
+
+    def fields(self, value: Timestamp) -> dict[str, Any]:
+        return {"micros": value.micros}
+
+    def value(self, fields: dict[str, Any]) -> Timestamp:
+        return Timestamp(micros=fields["micros"])
+
+
+def _cluster_time(field: list[int] | None) -> ClusterTime | None:
+    return (field[0], field[1]) if field else None
+
+
+registry.register_coder(Stream, StreamCoder)
 
 
 class PositionTracker(RestrictionTracker):
@@ -126,23 +190,10 @@ class MonotoneEstimator(ManualWatermarkEstimator):
         super().set_watermark(max(timestamp, self.current_watermark()))
 
 
-class WatermarkCoder(Coder):
-    """A `Timestamp` as JSON, with its version."""
-
-    def encode(self, value: Timestamp) -> bytes:
-        return json.dumps({"v": _VERSION, "micros": value.micros}).encode()
-
-    def decode(self, encoded: bytes) -> Timestamp:
-        return Timestamp(micros=json.loads(encoded)["micros"])
-
-    def is_deterministic(self) -> bool:
-        return True
-
-
 class Positions(RestrictionProvider):
     """The whole of a stream to begin with."""
 
-    def initial_restriction(self, element: Any) -> Position:
+    def initial_restriction(self, element: Stream) -> Position:
         return Position(end=element.end)
 
     def create_tracker(self, restriction: Position) -> PositionTracker:
