@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from mongo_gcp_stream._core import Slice
+    from mongo_gcp_stream._core import Slice, Slices
     from mongo_gcp_stream.beam.restriction import ClusterTime, Position
     from mongo_gcp_stream.config import Config
+
+_logger = logging.getLogger(__name__)
+
+Resume = Literal["RESUME_OR_NEW", "RESUME_OR_FAIL", "FAIL_IF_EXISTS"]
+"""What a pipeline makes of the checkpoint of the one before."""
 
 WAIT_MS = 20
 """How long a bundle waits for its first event: streams that wait share a worker's threads."""
@@ -59,8 +65,11 @@ _CANNOT = {
 class _Read(beam.DoFn):
     """Reads streams, one bundle after the other."""
 
-    def __init__(self, settings: Settings, batch_size: int, output: str) -> None:
+    def __init__(
+        self, settings: Settings, batch_size: int, output: str, resume: str | None = None
+    ) -> None:
         self._settings = settings
+        self._resume = resume
         self._batch_size = batch_size
         self._output = output
         #: Readers of one pipeline are never taken for those of another.
@@ -96,11 +105,13 @@ class _Read(beam.DoFn):
             if opening or full or tracker.current_restriction().finished:
                 break
             piece = _next(reader, stream, self._batch_size - taken, 0)
+        if self._resume and left_at.after:
+            finalizer.register(_Keep(stream, reader.slices, left_at.after, moved=taken > 0))
         READERS.give_back(Key(self._pipeline, stream, left_at), reader)
         tracker.defer_remainder(reader.delay(taken))
 
     def _open(self, stream: str, position: Position) -> Reader:
-        sources = sources_of(self._settings)
+        sources = sources_of(self._settings, self._resume)
         return Reader(sources.open(stream, position.after, position.end))
 
     def _elements(self, batch: ChangeBatch, second: Timestamp) -> Iterator[TimestampedValue]:
@@ -122,6 +133,23 @@ def _next(reader: Reader, stream: str, most: int, wait_ms: int) -> Slice | None:
 
 def _nothing() -> None:
     """What a bundle has to do at its end."""
+
+
+class _Keep:
+    """Lets the checkpoint follow to where a bundle ended, once the runner has committed it."""
+
+    def __init__(self, stream: str, slices: Slices, position: bytes, *, moved: bool) -> None:
+        self._stream = stream
+        self._slices = slices
+        self._position = position
+        self._moved = moved
+
+    def __call__(self) -> None:
+        try:
+            self._slices.keep(self._position, self._moved)
+        except MongoGcpStreamError as error:
+            # The runner's own checkpoint is not concerned, and the next bundle tries again.
+            _logger.warning("the checkpoint of %s was not stored: %s", self._stream, error)
 
 
 class _ReadForEver(_Read):
@@ -172,6 +200,13 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         connection_id: Without `config`: how the stream is called; `main` by default.
         source_name: Without `config`: the collection's name by default.
         options: Without `config`: what else a source may have, such as `startup` or `pipeline`.
+        resume: Whether this pipeline goes on after the one before it, by a checkpoint that follows
+            committed bundles: `"RESUME_OR_NEW"`, `"RESUME_OR_FAIL"` where there is none, or
+            `"FAIL_IF_EXISTS"`. Without it there is no such checkpoint. Nothing is lost where the
+            sink is fused with the read and flushes at the end of its bundles, as `WriteToPubSub`
+            does; else drain the old pipeline first.
+        checkpoint: With `resume`: where that is, as the section `checkpoint` of a configuration
+            has it; by default that of `config`.
         end_at: Read up to the end of this moment's second, and end; for replays. It needs a time
             zone.
         output: `"batches"`, of up to 1,000 events that share a second; or `"events"`.
@@ -196,6 +231,8 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         connection_id: str | None = None,
         source_name: str | None = None,
         options: Mapping[str, Any] | None = None,
+        resume: Resume | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
         end_at: datetime | None = None,
         output: Literal["batches", "events"] = "batches",
         batch_size: int = BATCH_SIZE,
@@ -221,12 +258,17 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
                 name=source_name,
                 options=options,
             )
+        if checkpoint is not None:
+            if resume is None:
+                raise ConfigError("checkpoint: goes with `resume`", path="checkpoint")
+            self._settings = Settings.of({**self._settings.tree(), "checkpoint": dict(checkpoint)})
+        self._resume = resume
         self._streams = _streams(self._settings, source)
         self._end = _end(end_at)
         self._output = output
         self._batch_size = batch_size
         # The core says at once what only a reader can tell.
-        Sources(self._settings.checked())
+        Sources(self._settings.checked(), resume)
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
         """Add the source to a pipeline.
@@ -238,7 +280,7 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             _check_runner(type(pbegin.pipeline.runner).__name__)
         kind = _ReadForEver if self._end is None else _ReadToEnd
         element = ChangeBatch if self._output == "batches" else ChangeEvent
-        read = beam.ParDo(kind(self._settings, self._batch_size, self._output))
+        read = beam.ParDo(kind(self._settings, self._batch_size, self._output, self._resume))
         streams = beam.Create([Stream(name, self._end) for name in self._streams])
         return (
             pbegin

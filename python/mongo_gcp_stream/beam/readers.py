@@ -131,14 +131,14 @@ READERS = Readers()
 
 atexit.register(READERS.close)
 
-_sources: dict[Settings, Sources] = {}
+_sources: dict[tuple[Settings, str | None], Sources] = {}
 _sources_lock = threading.Lock()
 
 
-def sources_of(settings: Settings) -> Sources:
+def sources_of(settings: Settings, resume: str | None) -> Sources:
     """The sources of a configuration, with their connections: one for all bundles."""
     with _sources_lock:
-        sources = _sources.get(settings)
+        sources = _sources.get((settings, resume))
         if sources is None:
-            sources = _sources[settings] = Sources(settings.resolved())
+            sources = _sources[settings, resume] = Sources(settings.resolved(), resume)
         return sources

@@ -41,7 +41,6 @@ def run_demo(events: int, rate: float, *, beam: bool = False) -> bool:
     Returns:
         True when every change was delivered, and in order for each document.
     """
-    line_of = _beam_line() if beam else Line
     display = Display(events, rate, "a Beam pipeline on Prism" if beam else "core")
     with ExitStack() as stack:
         mongod = stack.enter_context(Mongod())
@@ -51,7 +50,8 @@ def run_demo(events: int, rate: float, *, beam: bool = False) -> bool:
         os.environ["PUBSUB_EMULATOR_HOST"] = pubsub.address
         interrupted = stack.enter_context(_interrupts())
         account = Account()
-        line = stack.enter_context(line_of(mongod.uri))
+        line = _beam_line(mongod.uri) if beam else Line(mongod.uri)
+        stack.enter_context(line)
         line.start()
         shop = stack.enter_context(Shop(mongod.uri, events, rate))
         stack.enter_context(_booking(pubsub, account, display))
@@ -70,11 +70,11 @@ def run_demo(events: int, rate: float, *, beam: bool = False) -> bool:
     return account.balances(shop.written) and not line.failures
 
 
-def _beam_line() -> type[BeamLine]:
+def _beam_line(uri: str) -> BeamLine:
     # Beam takes seconds to load.
     from mongo_gcp_stream.demo.beam_line import BeamLine  # noqa: PLC0415
 
-    return BeamLine
+    return BeamLine(uri)
 
 
 def _watch(

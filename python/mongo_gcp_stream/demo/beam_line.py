@@ -52,8 +52,7 @@ class BeamLine:
         self._result: PipelineResult | None = None
         self.failures: list[Failure] = []
         # Beam tells every step of a job, and its threads complain when a runner goes away.
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-        logging.getLogger("PrismRunner").setLevel(logging.CRITICAL)
+        logging.disable(logging.WARNING)
         self._hook = threading.excepthook
         threading.excepthook = self._told
 
@@ -124,6 +123,7 @@ class BeamLine:
 
 
 def _end(result: PipelineResult) -> None:
+    logging.disable(logging.CRITICAL)
     # A pipeline that was cancelled ends in an error on portable runners.
     with contextlib.suppress(RuntimeError):
         result.cancel()
