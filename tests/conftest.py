@@ -13,6 +13,7 @@ from mongo_gcp_stream.testing import Mongod
 
 from tests.support.line import Line
 from tests.support.pubsub_fake import PubSubFake
+from tests.support.reading import Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,3 +75,19 @@ def _line(folder: Path, mongod: Mongod, pubsub: PubSubFake) -> Iterator[Line]:
     line = Line(folder, mongod, pubsub, next(_databases))
     with line.client:
         yield line
+
+
+@pytest.fixture
+def shop(mongod: Mongod, tmp_path: Path) -> Iterator[Shop]:
+    """A database of the test's own, for what reads from Python."""
+    shop = Shop(mongod, next(_databases), tmp_path)
+    with shop.client:
+        yield shop
+
+
+@pytest.fixture
+def own_shop(own_mongod: Mongod, tmp_path: Path) -> Iterator[Shop]:
+    """The same on a mongod that the test may stop."""
+    shop = Shop(own_mongod, next(_databases), tmp_path)
+    with shop.client:
+        yield shop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import pickle
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -11,36 +10,15 @@ import pytest
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from mongo_gcp_stream.beam import ChangeBatch, ChangeEvent, ReadFromMongoDBChangeStream
 from mongo_gcp_stream.beam import read as read_module
+from mongo_gcp_stream.beam.readers import READERS
 from mongo_gcp_stream.errors import StreamFailedError
 
 from tests.support.bundles import Reading
 from tests.support.mongod import RESUMABLE, failing
-from tests.support.reading import Shop
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from mongo_gcp_stream.testing import Mongod
-
-_databases = (f"bundles{number}" for number in itertools.count(1))
-
-
-@pytest.fixture
-def shop(mongod: Mongod, tmp_path: Path) -> Iterator[Shop]:
-    """A database on the mongod that a worker's tests share."""
-    shop = Shop(mongod, next(_databases), tmp_path)
-    with shop.client:
-        yield shop
-
-
-@pytest.fixture
-def own_shop(own_mongod: Mongod, tmp_path: Path) -> Iterator[Shop]:
-    """The same on a mongod that the test may stop."""
-    shop = Shop(own_mongod, next(_databases), tmp_path)
-    with shop.client:
-        yield shop
+    from tests.support.reading import Shop
 
 
 def read(shop: Shop, **arguments: Any) -> Reading:
@@ -91,7 +69,7 @@ def test_nothing_is_lost_from_the_opening_on(shop: Shop) -> None:
     reading = read(shop)
     reading.open()
     shop.insert(1, 2, 3)
-    read_module.READERS.close()  # as where the worker ended
+    READERS.close()  # as where the worker ended
     assert read_numbers(reading, 3) == [1, 2, 3]
 
 
@@ -101,7 +79,7 @@ def test_another_worker_goes_on_where_the_last_bundle_ended(shop: Shop) -> None:
     shop.insert(*range(6))
     for count in (2, 4, 6):
         assert read_numbers(reading, count) == list(range(count))
-        read_module.READERS.close()
+        READERS.close()
     reading.source.dofn = pickle.loads(pickle.dumps(reading.source.dofn))  # noqa: S301
     shop.insert(6)
     assert read_numbers(reading, 7) == list(range(7))
@@ -149,7 +127,7 @@ def test_a_backlog_is_cut_at_its_seconds(shop: Shop) -> None:
     """One reply of the server with events of two seconds is two elements."""
     reading = read(shop)
     reading.open()
-    read_module.READERS.close()
+    READERS.close()
     seconds: set[int] = set()
 
     def insert() -> bool:
@@ -158,8 +136,8 @@ def test_a_backlog_is_cut_at_its_seconds(shop: Shop) -> None:
         return len(seconds) >= 2
 
     eventually(insert, "inserts in two seconds")
-    bundle = eventually(lambda: (found := reading.bundle()).outputs and found, "the backlog")
-    assert len({output.timestamp for output in bundle.outputs}) == len(bundle.outputs)
+    eventually(lambda: reading.bundle().outputs, "the backlog")
+    assert len({output.timestamp for output in reading.outputs}) == len(reading.outputs)
 
 
 def test_a_read_with_an_end_is_over(shop: Shop) -> None:
@@ -235,20 +213,22 @@ def test_a_bundle_has_no_more_bytes_than_it_may(
 def test_a_stream_that_stays_idle_is_looked_at_less_often(shop: Shop) -> None:
     reading = read(shop)
     reading.open()
-    delays = []
+    delays: list[int] = []
 
     def slow() -> bool:
         bundle = reading.bundle()
         assert bundle.delay is not None
         delays.append(bundle.delay.micros)
         # What the bundle took meanwhile is taken off.
-        return bundle.delay.micros > 90_000
+        return delays[-1] > 90_000
 
     eventually(slow, "a long delay")
     assert all(delay <= 100_000 for delay in delays)
     shop.insert(1)
     reading.until(1)
-    assert (bundle := reading.bundle()).outputs or bundle.delay.micros <= 50_000
+    bundle = reading.bundle()
+    assert bundle.delay
+    assert bundle.outputs or bundle.delay.micros <= 50_000
 
 
 @pytest.mark.parametrize("command", ["getMore", "aggregate"])
@@ -258,10 +238,10 @@ def test_history_that_is_lost_fails_the_bundle_and_says_what_to_do(
     """While it is read, and when a worker opens it again: then it looks whether it is the token."""
     reading = read(shop)
     reading.open()
-    read_module.READERS.close()
-    with failing(shop.mongod, [command], times=1, errorCode=286):
-        with pytest.raises(StreamFailedError) as caught:
-            eventually(lambda: reading.bundle() and False, "an error")
+    READERS.close()
+    fault = failing(shop.mongod, [command], times=1, errorCode=286)
+    with fault, pytest.raises(StreamFailedError) as caught:
+        eventually(lambda: reading.bundle() and False, "an error")
     message = str(caught.value)
     assert message.startswith("main.orders: the oplog no longer holds the position")
     assert "start a new pipeline without the old one's state" in message
@@ -291,7 +271,7 @@ def test_a_server_that_is_away_is_waited_for(own_shop: Shop) -> None:
     shop.mongod.kill()
     for _ in range(3):
         assert not reading.bundle().outputs
-    read_module.READERS.close()  # a worker that comes up meanwhile waits, too
+    READERS.close()  # a worker that comes up meanwhile waits, too
     for _ in range(3):
         assert not reading.bundle().outputs
     shop.mongod.start()

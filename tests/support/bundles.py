@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mongo_gcp_stream.beam.restriction import Position, Stream
 
 
-class Source(PipelineVisitor):
+class Source(PipelineVisitor):  # type: ignore[misc]  # Beam has no types
     """What a read brings into a pipeline: its streams, and the DoFn that reads them."""
 
     def __init__(self, transform: ReadFromMongoDBChangeStream) -> None:
