@@ -25,6 +25,7 @@ demo-beam: $(VENV)/.extension ## The same by an Apache Beam pipeline on Prism
 test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to end
 	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
 	$(BIN)/python -m tests.support.pubsub_fake
+	$(BIN)/python -m tests.support.beam_runner
 	$(BIN)/python -m pytest -n auto -m "not heavy and not live"
 
 test-live: $(VENV)/.extension ## The tests that use the MongoDB named in tests/.env.test
