@@ -88,7 +88,7 @@ pub use streams::{RunSections, StreamConfig};
 pub use subscriptions::SubscriptionConfig;
 pub(crate) use template::{Field, Part, Template, is_template};
 pub use units::{ByteSize, Millis, Seconds};
-pub(crate) use validate::is_resource_id;
+pub(crate) use validate::{is_resource_id, is_secret_reference};
 pub use validation::{FieldRule, FieldRules, FieldType, OnInvalid, ValidationConfig};
 
 use std::collections::BTreeMap;

@@ -23,7 +23,9 @@ pub struct MongoDbConfig {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionConfig {
-    /// Connection string, `mongodb://…` or `mongodb+srv://…`, with credentials and TLS options.
+    /// Connection string, `mongodb://…` or `mongodb+srv://…`, with credentials and TLS options. In a
+    /// Beam pipeline it may be a secret of Secret Manager, read on the worker:
+    /// `secret://projects/<project>/secrets/<secret>/versions/latest`.
     #[schemars(example = &"${MONGODB_URI}")]
     pub uri: Secret,
     /// Default database of the sources below. Default: none.

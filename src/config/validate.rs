@@ -100,8 +100,9 @@ impl Config {
 fn check_connection(connection: &ConnectionConfig, id: &str) -> Result<(), ConfigError> {
     let path = format!("mongodb.connections.{id}");
     check_id(id, &path)?;
+    let uri = connection.uri.expose();
     expect(
-        is_connection_string(connection.uri.expose()),
+        is_connection_string(uri) || is_secret_reference(uri),
         &format!("{path}.uri"),
         "expected a connection string that begins with `mongodb://` or `mongodb+srv://`",
     )?;
@@ -118,6 +119,17 @@ fn check_connection(connection: &ConnectionConfig, id: &str) -> Result<(), Confi
 pub(super) fn is_connection_string(uri: &str) -> bool {
     let rest = uri.strip_prefix("mongodb://").or_else(|| uri.strip_prefix("mongodb+srv://"));
     rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// Whether it names a version of a secret, `secret://projects/P/secrets/S/versions/V`, which Beam
+/// pipelines read on their workers.
+pub(crate) fn is_secret_reference(uri: &str) -> bool {
+    let parts = uri.strip_prefix("secret://").map(|name| name.split('/').collect::<Vec<_>>());
+    matches!(
+        parts.as_deref(),
+        Some(["projects", project, "secrets", secret, "versions", version])
+            if ![project, secret, version].iter().any(|part| part.is_empty())
+    )
 }
 
 fn check_id(id: &str, path: &str) -> Result<(), ConfigError> {

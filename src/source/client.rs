@@ -5,7 +5,7 @@ use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::options::{ClientOptions, Compressor as DriverCompressor, ConnectionString};
 
 use super::errors::Fault;
-use crate::config::{Compressor, MonitoringConfig, Secret};
+use crate::config::{Compressor, MonitoringConfig, Secret, is_secret_reference};
 use crate::error::{ConfigError, Error};
 
 /// Name in the server's log and in `currentOp`, where the URI gives no `appName`.
@@ -21,6 +21,14 @@ const SPARE_CONNECTIONS: u32 = 4;
 /// The text never shows the URI: it may hold a password, and an unencoded one may end up in any part
 /// of it.
 pub fn check_uri(uri: &Secret, streams: u32) -> Result<(), ConfigError> {
+    if is_secret_reference(uri.expose()) {
+        return Err(ConfigError {
+            path: "uri".into(),
+            message: "a `secret://` is read by Beam pipelines only: give the connection string \
+                itself, such as `${MONGODB_URI}`"
+                .into(),
+        });
+    }
     let uri = ConnectionString::parse(uri.expose()).map_err(|error| wrong_uri(&error))?;
     // Each stream keeps a connection busy in `getMore`; opening and pinging need one besides.
     let needed = streams.saturating_add(1);

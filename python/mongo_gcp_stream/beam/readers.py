@@ -135,7 +135,7 @@ _sources: dict[tuple[Settings, str | None], Sources] = {}
 _sources_lock = threading.Lock()
 
 
-def sources_of(settings: Settings, resume: str | None) -> Sources:
+def sources_of(settings: Settings, resume: str | None = None) -> Sources:
     """The sources of a configuration, with their connections: one for all bundles."""
     with _sources_lock:
         sources = _sources.get((settings, resume))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from mongo_gcp_stream.beam import secrets
 from mongo_gcp_stream.config import Config, load_config
 from mongo_gcp_stream.errors import ConfigError
 
@@ -54,12 +55,24 @@ class Settings:
         return [f"{id_}.{name}" for id_, at in connections.items() for name in at["sources"]]
 
     def checked(self) -> str:
-        """JSON text for checks that need no secret."""
-        return self.text
+        """JSON text for checks that need no secret, and for what connects to no MongoDB."""
+        return self._with_secrets(lambda _: _NOWHERE)
 
     def resolved(self) -> str:
-        """JSON text with the secrets in place: for the core, on the worker."""
-        return self.text
+        """JSON text with the secrets in place: for the core, on the worker.
+
+        Raises:
+            MongoGcpStreamError: One cannot be read.
+        """
+        return self._with_secrets(secrets.resolve)
+
+    def _with_secrets(self, value: Callable[[str], str]) -> str:
+        tree = self.tree()
+        connections = tree["mongodb"]["connections"].values()
+        named = [at for at in connections if secrets.is_reference(at["uri"])]
+        for connection in named:
+            connection["uri"] = value(connection["uri"])
+        return json.dumps(tree) if named else self.text
 
 
 def of_source(

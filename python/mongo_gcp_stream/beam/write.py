@@ -44,7 +44,7 @@ class Writers:
             idle = self._idle.get((settings, stream))
             if idle:
                 return idle.pop()
-        return Writer(settings.resolved(), stream)
+        return Writer(settings.checked(), stream)
 
     def give_back(self, settings: Settings, stream: str, writer: Writer) -> None:
         """Keep a writer that has nothing in flight for the next bundle."""

@@ -1,0 +1,216 @@
+"""From options and a configuration to a pipeline: read, validate and enrich, write."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apache_beam as beam
+import yaml
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import (
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+from apache_beam.transforms.window import FixedWindows
+
+from mongo_gcp_stream.beam.options import MongoDBToPubSubOptions
+from mongo_gcp_stream.beam.read import BATCH_SIZE, ReadFromMongoDBChangeStream
+from mongo_gcp_stream.beam.settings import Settings, parts_of_topic
+from mongo_gcp_stream.beam.transform import ValidateAndEnrich
+from mongo_gcp_stream.beam.write import WriteToPubSub
+from mongo_gcp_stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from apache_beam.runners.runner import PipelineResult
+
+    from mongo_gcp_stream.config import Config
+
+_logger = logging.getLogger(__name__)
+
+#: How the stream is called that is described by options alone.
+_CONNECTION = "main"
+
+
+def build_pipeline(
+    options: PipelineOptions,
+    config: str | os.PathLike[str] | Config | Mapping[str, Any] | None = None,
+) -> beam.Pipeline:
+    """The pipeline that reads every source of a configuration and publishes as it says.
+
+    Args:
+        options: Beam's options, those of `MongoDBToPubSubOptions` among them, which go before the
+            configuration.
+        config: A file, a `Config`, or a mapping; `--config_file` by default. It may be missing
+            where the options name connection, database and topic.
+
+    Raises:
+        ConfigError: What was given is wrong or not enough, at `path`; nothing is connected.
+    """
+    own = options.view_as(MongoDBToPubSubOptions)
+    options.view_as(StandardOptions).streaming = own.end_at is None
+    settings = Settings.of(_configuration(own, config))
+    tree = settings.tree()
+    _for_workers(options, tree.get("dataflow", {}))
+    streaming = tree.get("streaming", {})
+    pipeline = beam.Pipeline(options=options)
+    messages = (
+        pipeline
+        | ReadFromMongoDBChangeStream(
+            config=tree,
+            resume=own.resume if own.checkpoint or "checkpoint" in tree else None,
+            end_at=_moment(own.end_at),
+            batch_size=streaming.get("batch_size", BATCH_SIZE),
+        )
+        | ValidateAndEnrich(tree)
+    )
+    window = streaming.get("window_size_seconds")
+    if window:
+        messages = messages | beam.WindowInto(FixedWindows(window))
+    messages | WriteToPubSub(config=tree)
+    return pipeline
+
+
+def run_pipeline(argv: Sequence[str] | None = None) -> PipelineResult:
+    """Build the pipeline that command-line options describe, and start it.
+
+    Returns:
+        Beam's result of the pipeline that runs: nothing has been waited for.
+
+    Raises:
+        ConfigError: What was given is wrong or not enough, at `path`.
+    """
+    return build_pipeline(PipelineOptions(argv)).run()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Start the pipeline and end, as the launcher of a Flex Template wants it."""
+    logging.getLogger().setLevel(logging.INFO)
+    try:
+        run_pipeline(argv)
+    except ConfigError as error:
+        sys.exit(f"error: {error}\nhint: {error.hint}")
+
+
+def _configuration(
+    own: MongoDBToPubSubOptions,
+    config: str | os.PathLike[str] | Config | Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The configuration with what the options say in place."""
+    if config is None and own.config_file:
+        config = own.config_file
+    tree = {} if config is None else _given(config)
+    _set_source(tree, own)
+    if own.schemas:
+        tree["schemas"] = _mapping(own.schemas, "schemas")
+    if own.output_topic:
+        project, name = parts_of_topic(own.output_topic)
+        tree["gcp"] = {**tree.get("gcp", {}), "project_id": project}
+        topics = {**tree.get("pubsub", {}).get("topics", {}), "default": {"name": name}}
+        tree["pubsub"] = {**tree.get("pubsub", {}), "topics": topics}
+    if own.dead_letter_topic:
+        project, name = parts_of_topic(own.dead_letter_topic)
+        if project != tree.get("gcp", {}).get("project_id"):
+            message = "dead_letter_topic: expected a topic of the project of the other topics"
+            raise ConfigError(message, path="dead_letter_topic")
+        tree["dead_letter"] = {**tree.get("dead_letter", {}), "topic": name}
+    if own.checkpoint:
+        tree["checkpoint"] = _checkpoint(own.checkpoint)
+    return tree
+
+
+def _given(config: str | os.PathLike[str] | Config | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(config, str) and config.startswith("gs://"):
+        # The core reads files of this machine; the name ends up in its messages.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(config).name
+            path.write_bytes(_read(config, "config_file"))
+            return Settings.given(path).tree()
+    return Settings.given(config).tree()
+
+
+def _set_source(tree: dict[str, Any], own: MongoDBToPubSubOptions) -> None:
+    """Connection and collection of the options go before those of the configuration."""
+    if not (own.mongodb_uri or own.database or own.collection):
+        if "mongodb" not in tree:
+            message = "config_file: missing: give it, or mongodb_uri, database and collection"
+            raise ConfigError(message, path="config_file")
+        return
+    connections = tree.setdefault("mongodb", {}).setdefault("connections", {})
+    if len(connections) > 1:
+        message = "mongodb_uri: the configuration has several connections; set it there"
+        raise ConfigError(message, path="mongodb_uri")
+    name = next(iter(connections), _CONNECTION)
+    connection = connections.setdefault(name, {"sources": {}})
+    if own.mongodb_uri:
+        connection["uri"] = own.mongodb_uri
+    if own.database or own.collection:
+        described = {"database": own.database, "collection": own.collection}
+        source = {key: value for key, value in described.items() if value}
+        connection["sources"] = {own.collection or own.database: source}
+    if "uri" not in connection:
+        raise ConfigError("mongodb_uri: missing", path="mongodb_uri")
+
+
+def _checkpoint(place: str) -> dict[str, str]:
+    """`gs://BUCKET/PREFIX`, or a folder of this machine."""
+    if not place.startswith("gs://"):
+        return {"store": "file", "path": place}
+    bucket, _, prefix = place.removeprefix("gs://").partition("/")
+    return {"store": "gcs", "bucket": bucket, "prefix": prefix.strip("/")}
+
+
+def _mapping(path: str, option: str) -> dict[str, Any]:
+    try:
+        read = yaml.safe_load(_read(path, option))
+    except yaml.YAMLError as error:
+        message = f"{option}: {path} is no YAML"
+        raise ConfigError(message, path=option) from error
+    if not isinstance(read, Mapping):
+        message = f"{option}: {path} has to hold a mapping of streams"
+        raise ConfigError(message, path=option)
+    return dict(read)
+
+
+def _read(path: str, option: str) -> bytes:
+    try:
+        with contextlib.closing(FileSystems.open(path)) as file:
+            text: bytes = file.read()
+    except OSError as error:
+        raise ConfigError(f"{option}: {path} cannot be read", path=option) from error
+    return text
+
+
+def _moment(text: str | None) -> datetime | None:
+    """RFC 3339, as the template takes it."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+    except ValueError as error:
+        message = "end_at: expected a time in RFC 3339, such as 2026-01-31T12:00:00Z"
+        raise ConfigError(message, path="end_at") from error
+    # Of a part of a second all is read: a replay ends after it.
+    return moment + timedelta(seconds=1) if moment.microsecond else moment
+
+
+def _for_workers(options: PipelineOptions, dataflow: Mapping[str, Any]) -> None:
+    """What the section `dataflow` says and no option does; other runners know none of it."""
+    if "Dataflow" not in str(options.view_as(StandardOptions).runner):
+        return
+    workers = options.view_as(WorkerOptions)
+    workers.machine_type = workers.machine_type or dataflow.get("machine_type")
+    workers.num_workers = workers.num_workers or dataflow.get("num_workers")
+    workers.max_num_workers = workers.max_num_workers or dataflow.get("max_num_workers")
+    autoscaling = str(dataflow.get("autoscaling", "")).upper() or None
+    workers.autoscaling_algorithm = workers.autoscaling_algorithm or autoscaling
