@@ -22,6 +22,7 @@ demo: $(VENV)/.extension ## Stream orders from a mongod to an embedded Pub/Sub, 
 test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to end
 	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
 	$(BIN)/python -m tests.support.pubsub_fake
+	$(BIN)/python -m tests.support.beam_runner
 	$(BIN)/python -m pytest -n auto -m "not heavy and not live"
 
 test-live: $(VENV)/.extension ## The tests that use the MongoDB named in tests/.env.test
