@@ -22,6 +22,7 @@ demo: $(VENV)/.extension ## Stream orders from a mongod to an embedded Pub/Sub, 
 test: $(VENV)/.extension ## All tests that take seconds: Rust, Python, end to end
 	MONGOD_BIN="$$($(BIN)/python -m mongo_gcp_stream.testing)" cargo test --locked
 	$(BIN)/python -m tests.support.pubsub_fake
+	$(BIN)/python -m tests.support.beam_runner
 	$(BIN)/python -m pytest -n auto -m "not heavy and not live"
 
 test-live: $(VENV)/.extension ## The tests that use the MongoDB named in tests/.env.test
@@ -40,13 +41,17 @@ fuzz: $(FUZZ) ## Fuzz the whole transform for FUZZ_SECONDS; the first build take
 		transform tests/fuzz/corpus/transform tests/fuzz/seeds/transform -- \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=8192
 
-lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, and the stub against the extension
+# pyright finds the package by the `python` on PATH.
+lint: PYRIGHT = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
+lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, pyright, and the stub against the extension
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(PYRIGHT)
+	$(PYRIGHT) --verifytypes mongo_gcp_stream --ignoreexternal
 	$(BIN)/stubtest --allowlist tests/stubtest.allow mongo_gcp_stream._core
 
 fmt: $(VENV)/.locked ## Format Rust and Python

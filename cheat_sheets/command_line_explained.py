@@ -13,8 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mongo_gcp_stream._core import Emulator
-from mongo_gcp_stream.testing import Mongod
+from mongo_gcp_stream.testing import Emulator, Mongod
 
 # ==== API ====
 #

@@ -15,7 +15,7 @@ def to_bson(document: Mapping[str, Any]) -> bytes:
         ValueError: A value has no place in BSON. The text names no value.
     """
     # Only who has a document needs pymongo: the command line starts without it.
-    import bson  # noqa: PLC0415
+    import bson.errors  # noqa: PLC0415
     from bson.binary import UuidRepresentation  # noqa: PLC0415
     from bson.codec_options import CodecOptions  # noqa: PLC0415
 

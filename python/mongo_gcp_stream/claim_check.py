@@ -29,6 +29,7 @@ class StorageClient(Protocol):
 
     def bucket(self, bucket_name: str) -> StorageBucket:
         """Return the bucket."""
+        ...
 
 
 class StorageBucket(Protocol):
@@ -36,6 +37,7 @@ class StorageBucket(Protocol):
 
     def blob(self, blob_name: str) -> StorageBlob:
         """Return the object."""
+        ...
 
 
 class StorageBlob(Protocol):
@@ -43,6 +45,7 @@ class StorageBlob(Protocol):
 
     def download_as_bytes(self) -> bytes:
         """Return the object's content."""
+        ...
 
 
 class ClaimCheckError(MongoGcpStreamError):

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from mongo_gcp_stream._core import resolve_file, resolve_mapping
 from mongo_gcp_stream.errors import ConfigError
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Config", "ConfigManager", "Section", "load_config"]
-
-T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -54,12 +52,6 @@ class Section(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    @overload
-    def get(self, key: str, /) -> Any: ...
-    @overload
-    def get(self, key: str, default: T, /) -> Any | T: ...
-    @overload
-    def get(self, key: str, *, default: T) -> Any | T: ...
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, also of a dotted one: `get("mongodb.connections.main.uri")`.
 
@@ -203,7 +195,7 @@ class ConfigManager:
     """
 
     def __init__(self, config_path: str | Path, required_keys: Sequence[str] | None = None) -> None:
-        self.config = load_config(config_path, required_keys)
+        self.config: Config = load_config(config_path, required_keys)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a dotted key, or of its variable.

@@ -67,7 +67,7 @@ class ValidationError(MongoGcpStreamError, ValueError):
 
     def __init__(self, message: str, errors: Sequence[str] = (), *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.errors = list(errors)
+        self.errors: list[str] = list(errors)
 
 
 class PubSubSinkError(MongoGcpStreamError):

@@ -55,7 +55,7 @@ impl Position {
 
 /// The events lie one after the other: each begins with its length.
 #[derive(Deserialize, Serialize)]
-struct Events {
+struct PortableBatch {
     v: i32,
     stream: String,
     gap: bool,
@@ -71,8 +71,12 @@ impl Batch {
     pub fn to_bytes(&self, stream: &str) -> Result<Vec<u8>, NotPortable> {
         let mut events = Vec::with_capacity(self.bytes());
         self.events().for_each(|event| events.extend_from_slice(event));
-        let events =
-            Events { v: VERSION, stream: stream.into(), gap: self.gap, events: binary(events) };
+        let events = PortableBatch {
+            v: VERSION,
+            stream: stream.into(),
+            gap: self.gap,
+            events: binary(events),
+        };
         serialize_to_vec(&events).map_err(|_| NotPortable("it is larger than 2 GiB"))
     }
 
@@ -82,7 +86,7 @@ impl Batch {
     /// The bytes are none, or of another version.
     pub fn from_bytes(bytes: &[u8]) -> Result<(String, Self), NotPortable> {
         check_version(bytes)?;
-        let read: Events = deserialize_from_slice(bytes).map_err(|_| DAMAGED)?;
+        let read: PortableBatch = deserialize_from_slice(bytes).map_err(|_| DAMAGED)?;
         let reply = Bytes::from(read.events.bytes);
         let (mut events, mut start) = (Vec::new(), 0);
         while start < reply.len() {
@@ -107,15 +111,15 @@ impl Batch {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Messages {
+struct PortableMessages {
     v: i32,
     stream: String,
-    messages: Vec<Portable>,
+    messages: Vec<PortableMessage>,
 }
 
 /// A message; one without a topic is a dead letter.
 #[derive(Deserialize, Serialize)]
-struct Portable {
+struct PortableMessage {
     sequence: i64,
     topic: Option<String>,
     /// The lane's key, its bits as they are.
@@ -136,8 +140,8 @@ struct PortableClaim {
 /// # Errors
 /// Together they are larger than a document can be, 2 GiB.
 pub fn messages_to_bytes(stream: &str, messages: &[Message]) -> Result<Vec<u8>, NotPortable> {
-    let messages = messages.iter().map(Portable::from).collect();
-    let messages = Messages { v: VERSION, stream: stream.into(), messages };
+    let messages = messages.iter().map(PortableMessage::from).collect();
+    let messages = PortableMessages { v: VERSION, stream: stream.into(), messages };
     serialize_to_vec(&messages).map_err(|_| NotPortable("it is larger than 2 GiB"))
 }
 
@@ -147,13 +151,13 @@ pub fn messages_to_bytes(stream: &str, messages: &[Message]) -> Result<Vec<u8>, 
 /// The bytes are none, or of another version.
 pub fn messages_from_bytes(bytes: &[u8]) -> Result<(String, Vec<Message>), NotPortable> {
     check_version(bytes)?;
-    let read: Messages = deserialize_from_slice(bytes).map_err(|_| DAMAGED)?;
+    let read: PortableMessages = deserialize_from_slice(bytes).map_err(|_| DAMAGED)?;
     let mut topics: Vec<Arc<str>> = Vec::new();
     let messages = read.messages.into_iter().map(|message| message.read(&mut topics));
     Ok((read.stream, messages.collect()))
 }
 
-impl From<&Message> for Portable {
+impl From<&Message> for PortableMessage {
     fn from(message: &Message) -> Self {
         let topic = match &message.to {
             Destination::Topic(topic) => Some(topic.to_string()),
@@ -178,7 +182,7 @@ impl From<&Message> for Portable {
     }
 }
 
-impl Portable {
+impl PortableMessage {
     /// The message; those of one topic share its text.
     fn read(self, topics: &mut Vec<Arc<str>>) -> Message {
         let to = self.topic.map_or(Destination::DeadLetter, |topic| {
@@ -297,7 +301,12 @@ mod tests {
         assert_eq!(messages_from_bytes(&other).unwrap_err(), OTHER_VERSION);
         let none = rawdoc! { "v": 1 }.into_bytes();
         assert_eq!(Batch::from_bytes(&none).unwrap_err(), DAMAGED);
-        let cut = Events { v: 1, stream: String::new(), gap: false, events: binary(vec![9, 0, 0]) };
+        let cut = PortableBatch {
+            v: 1,
+            stream: String::new(),
+            gap: false,
+            events: binary(vec![9, 0, 0]),
+        };
         assert_eq!(Batch::from_bytes(&serialize_to_vec(&cut).unwrap()).unwrap_err(), DAMAGED);
     }
 }

@@ -70,7 +70,7 @@ impl Slices {
     pub async fn next(&mut self, most: usize) -> Result<Slice, Error> {
         loop {
             if let Some(batch) = self.rest.take() {
-                return self.cut(batch, most.max(1));
+                return self.cut(&batch, most.max(1));
             }
             match self.reads.recv().await.unwrap_or_else(|| Err(ended()))? {
                 Read::Opened(position) => return Ok(self.moved(position, false)),
@@ -94,7 +94,7 @@ impl Slices {
     }
 
     /// The first slice of `batch`; the rest is kept.
-    fn cut(&mut self, batch: Batch, most: usize) -> Result<Slice, Error> {
+    fn cut(&mut self, batch: &Batch, most: usize) -> Result<Slice, Error> {
         let times: Vec<_> = batch.events().take(most).map(event_time).collect();
         let first = times.first().copied().flatten();
         if past(first, self.until) {

@@ -16,6 +16,7 @@ from mongo_gcp_stream.cli.exit_codes import ExitCode
 
 from tests.support.bigquery_model import Table, sequence
 from tests.support.line import PROJECT
+from tests.support.pages import blocks
 from tests.support.runner import Process
 
 if TYPE_CHECKING:
@@ -245,8 +246,8 @@ def test_updates_without_their_document_are_refused(line: Line) -> None:
 def test_the_guide(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its configuration makes the statement that it shows."""
     guide = (ROOT / "docs" / "guide" / "bigquery.md").read_text()
-    (config,) = re.findall(r"^```yaml\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
-    (statement,) = re.findall(r"^```sql\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    (config,) = blocks(guide, "yaml")
+    (statement,) = blocks(guide, "sql")
     monkeypatch.setenv("MONGODB_URI", line.mongod.uri)
     monkeypatch.setenv("GCP_PROJECT_ID", "some-project")
     line.config.write_text(config)

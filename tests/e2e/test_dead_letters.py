@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from mongo_gcp_stream import Runner
 from tests.support.dead_letters import DeadLetters
 from tests.support.mongod import failing
 from tests.support.order import assert_delivered
+from tests.support.pages import blocks
 from tests.support.runner import Process
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def test_without_a_place_for_them_there_is_nothing_to_look_at(line: Line) -> Non
 
 
 def test_the_configuration_of_the_guide_loads(line: Line) -> None:
-    (section,) = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    (section,) = blocks(GUIDE.read_text(), "yaml")
     topics = {"default": {"name": "shop"}, "undeliverable": {"name": "shop-undeliverable"}}
     line.configure(pubsub={"topics": topics})
     # JSON is YAML, section by section.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from tests.support.dead_letters import DeadLetters
 from tests.support.gcs_fake import GcsFake
 from tests.support.line import STREAM
 from tests.support.order import assert_delivered
+from tests.support.pages import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,7 +229,7 @@ def test_without_a_policy_the_stream_stops_before_it(line: Line) -> None:
 
 
 def test_the_examples_of_the_guide_load(line: Line) -> None:
-    examples = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    examples = blocks(PAGE.read_text(), "yaml")
     assert len(examples) == 4
     for example in examples:
         line.config.write_text(example.replace("${MONGODB_URI}", line.mongod.uri) + REST)

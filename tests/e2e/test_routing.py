@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.order import assert_delivered, first_deliveries
+from tests.support.pages import blocks
 from tests.support.runner import Process
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def test_another_field_is_another_order(line: Line) -> None:
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
     """The configuration of the guide."""
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    (text,) = blocks(GUIDE.read_text(), "yaml")
     config = tmp_path / "config.yaml"
     config.write_text(text)
     return config

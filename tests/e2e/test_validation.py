@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from mongo_gcp_stream import Runner
 
 from tests.support.dead_letters import DeadLetters
 from tests.support.line import STREAM
+from tests.support.pages import blocks
 from tests.support.runner import Process
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def test_against_the_schema_of_the_collection(line: Line) -> None:
 
 
 def test_the_examples_of_the_guide_load(line: Line) -> None:
-    examples = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    examples = blocks(PAGE.read_text(), "yaml")
     assert len(examples) >= 2
     for example in examples:
         line.config.write_text(

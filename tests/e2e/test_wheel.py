@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import venv
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.pages import blocks
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _environment(binaries: Path) -> dict[str, str]:
-    """A path without cargo and rustc."""
-    return {**os.environ, "PATH": f"{binaries}:/usr/bin:/bin"}
+    """A path without cargo and rustc, and no deployment but that of the test."""
+    environment = {**os.environ, "PATH": f"{binaries}:/usr/bin:/bin"}
+    environment.pop("MONGODB_URI", None)
+    return environment
 
 
 @pytest.mark.heavy
@@ -67,9 +69,8 @@ def test_the_program_of_the_readme_and_a_cheat_sheet_run_from_the_wheel(
 ) -> None:
     """A newcomer's way: install, the program of the README, a cheat sheet."""
     section = (ROOT / "README.md").read_text().partition("## Use it from Python")[2]
-    program = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert program
-    (tmp_path / "program.py").write_text(program[1])
+    (program,) = blocks(section, "python")
+    (tmp_path / "program.py").write_text(program)
     (tmp_path / "config.yaml").write_text(CONFIG)
     (tmp_path / ".env").write_text(f"MONGODB_URI={own_mongod.uri}\n")
     command = [str(binaries / "python"), "-u", "program.py"]

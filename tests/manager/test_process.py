@@ -151,7 +151,9 @@ def test_children_of_a_busy_parent_end_whatever_its_threads_held_at_the_fork() -
     assert (ended.returncode, ended.stdout) == (0, "{3}\n"), ended.stderr
 
 
+#: Python leaves SIGINT ignored where a shell has started the tests in the background.
 _INTERRUPTED = """\
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with MongoDBConnectionManager(config) as manager:
     manager.initialize_connections()
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -212,6 +214,7 @@ def test_loops_of_several_threads_read_side_by_side(shop: Shop) -> None:
 
 
 def test_the_blocking_manager_lets_other_threads_work(shop: Shop) -> None:
+    before = signal.getsignal(signal.SIGINT)
     with MongoDBConnectionManager(shop.config()) as manager:
         manager.initialize_connections()
         waiting = manager.batches(STREAM, timeout=30)
@@ -225,4 +228,4 @@ def test_the_blocking_manager_lets_other_threads_work(shop: Shop) -> None:
             return len(batch)
 
         assert asyncio.run(test()) == 1
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("src", "python", "tests", "benches", "docker")
+FOLDERS = ("src", "python", "tests", "benches", "cheat_sheets", "docker")
 NOT_OURS = {"target", "__pycache__", ".venv"}
 FORBIDDEN = {"utils", "common", "helper", "handler", "processor"}
 MAX_FILE_LINES = 400

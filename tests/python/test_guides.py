@@ -13,6 +13,8 @@ from bson import Timestamp
 from mongo_gcp_stream import Runner, to_extended_json
 from mongo_gcp_stream.testing import Mongod
 
+from tests.support.pages import blocks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,11 +27,6 @@ GUIDES = ROOT / "docs" / "guide"
 START = (GUIDES / "getting-started.md").read_text()
 COST = (GUIDES / "cost.md").read_text()
 PASSWORD = "guidePassword"  # noqa: S105 - of a server that lives for a test
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a page that are in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.pages import blocks
+
 if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = (ROOT / "docs" / "guide" / "configuration.md").read_text()
 LOGGING = (ROOT / "docs" / "guide" / "logging.md").read_text()
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a page that are in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def run(program: str) -> str:

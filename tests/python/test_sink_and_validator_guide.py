@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mongo_gcp_stream import errors
 from mongo_gcp_stream.testing import Emulator
 
+from tests.support.pages import blocks
+
 if TYPE_CHECKING:
     import pytest
 
@@ -17,8 +19,8 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs/guide/python-sink-and-valida
 
 
 def test_its_blocks_are_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    parts = blocks(GUIDE.read_text(), "python")
+    assert len(parts) == 4
     topic = "projects/my-project/topics/shop-orders"
     subscription = "projects/my-project/subscriptions/all"
     with Emulator() as pubsub:
@@ -26,7 +28,7 @@ def test_its_blocks_are_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
         pubsub.create_topic(topic)
         pubsub.create_subscription(subscription, topic)
         names: dict[str, Any] = {}
-        exec("\n".join(blocks), names)  # noqa: S102 - what the guide shows
+        exec("\n".join(parts), names)  # noqa: S102 - what the guide shows
         sent = pubsub.pull(subscription, wait_ms=0)
     assert len(sent) == 4
     for data, attributes, key, _ in sent:

@@ -33,15 +33,18 @@ class Reading:
         """Starts every stream that has not been started, and returns."""
     def opened(self, bridge: Bridge, call: int) -> Call:
         """Until each stream is open or has failed at its first attempt."""
-    def wait_opened(self) -> None: ...
+    def wait_opened(self) -> None:
+        """`opened`, for a thread without a loop."""
     def close(self, bridge: Bridge, call: int) -> Call:
         """Stops all streams, stores what was committed and closes the connections."""
-    def wait_closed(self) -> None: ...
+    def wait_closed(self) -> None:
+        """`close`, for a thread without a loop."""
     def add_source(self, config: str, stream: str) -> None:
         """Adds the stream of this name as `config` has it; it starts with the next `start`."""
     def remove(self, bridge: Bridge, call: int, stream: str) -> Call:
         """Stops a stream and forgets it; gives False where there is none of this name."""
-    def wait_removed(self, stream: str) -> bool: ...
+    def wait_removed(self, stream: str) -> bool:
+        """`remove`, for a thread without a loop."""
     def consumer(self, stream: str) -> Consumer | None:
         """The right to take the batches of a stream; `None` while somebody else has it."""
     def failure(self, stream: str) -> Failure | None:

@@ -38,34 +38,42 @@ class StreamRow(Protocol):
     @property
     def state(self) -> str:
         """One of `_SEVERITY`."""
+        ...
 
     @property
     def events_per_second(self) -> float:
         """Events acknowledged by Pub/Sub a second."""
+        ...
 
     @property
     def bytes_per_second(self) -> float:
         """Bytes of BSON a second."""
+        ...
 
     @property
     def lag(self) -> float | None:
         """Seconds behind the cluster; `None` before it is known."""
+        ...
 
     @property
     def in_flight(self) -> int:
         """Events that were read and are not yet acknowledged."""
+        ...
 
     @property
     def retries(self) -> int:
         """Attempts after the first."""
+        ...
 
     @property
     def last_error(self) -> str | None:
         """What went wrong last."""
+        ...
 
     @property
     def last_error_time(self) -> float | None:
         """When, in seconds since the epoch."""
+        ...
 
 
 def render(

@@ -22,8 +22,8 @@ class Account:
     """
 
     def __init__(self) -> None:
-        self.delivered = 0
-        self.duplicates = 0
+        self.delivered: int = 0
+        self.duplicates: int = 0
         self.out_of_order: set[str] = set()
         self._seen: set[str] = set()
         self._revisions: dict[str, int] = {}

@@ -50,8 +50,8 @@ class Shop:
         self._open: list[tuple[ObjectId, int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="shop")
-        self.inserted = 0
-        self.updated = 0
+        self.inserted: int = 0
+        self.updated: int = 0
         self.failed: PyMongoError | None = None
 
     @property

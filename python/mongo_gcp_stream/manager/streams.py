@@ -67,9 +67,9 @@ class Streams:
     """The streams of one configuration, in the core."""
 
     def __init__(self, config: Config | ConfigManager | Mapping[str, Any]) -> None:
-        self.config = Config.of(config)
+        self.config: Config = Config.of(config)
         log.start()
-        self.reading = Reading(self.config.to_json())
+        self.reading: Reading = Reading(self.config.to_json())
 
     @property
     def drain_timeout(self) -> float:

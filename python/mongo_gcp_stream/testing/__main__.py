@@ -4,7 +4,12 @@ import sys
 
 from mongo_gcp_stream.testing.binary import MongodUnavailableError, find_mongod
 
-try:
-    print(find_mongod())  # noqa: T201
-except MongodUnavailableError as error:
-    sys.exit(f"error: {error}\nhint: {error.hint}")
+
+def _main() -> None:
+    try:
+        print(find_mongod())  # noqa: T201
+    except MongodUnavailableError as error:
+        sys.exit(f"error: {error}\nhint: {error.hint}")
+
+
+_main()

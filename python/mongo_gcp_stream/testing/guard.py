@@ -35,7 +35,7 @@ class Guard:
     """A temporary folder, and at most one program, that do not outlive this process."""
 
     def __init__(self, prefix: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=prefix))
+        self.folder: Path = Path(tempfile.mkdtemp(prefix=prefix))
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROGRAM, str(self.folder)],
             stdin=subprocess.PIPE,

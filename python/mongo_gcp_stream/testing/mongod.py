@@ -56,7 +56,7 @@ class Mongod:
     ) -> None:
         self.replica_set = replica_set
         self.password = password
-        self.port = port or _free_port()
+        self.port: int = port or _free_port()
         self._options = [f"--wiredTigerCacheSizeGB={cache_gb}", *arguments]
         if fail_commands:
             self._options += ["--setParameter", "enableTestCommands=1"]

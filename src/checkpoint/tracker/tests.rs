@@ -5,6 +5,7 @@ use proptest::sample::Index;
 
 use super::*;
 use crate::checkpoint::batches::{batch, event, position};
+use crate::error::RecordErrorKind;
 
 #[expect(clippy::unnecessary_wraps, reason = "compared with what `committable` returns")]
 fn at(sequence: u64, ordinal: u32) -> Option<Committable> {
