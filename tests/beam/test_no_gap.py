@@ -47,7 +47,7 @@ class Runner(RuleBasedStateMachine):
         self.seen: set[int] = set()
         #: How many items lay before the position that the stream opened at.
         self.began: int | None = None
-        self._patches = [
+        self._patches: list[Any] = [
             patch.object(read, "sources_of", FakeSources(self.stream)),
             patch.object(READERS, "give_back", self._give_back),
         ]
@@ -85,7 +85,7 @@ class Runner(RuleBasedStateMachine):
 
     @precondition(is_open)
     @rule(ready=READY, split=SPLIT, fraction=FRACTION)
-    def bundle(self, ready: int, split: int | None, fraction: float) -> None:
+    def commit(self, ready: int, split: int | None, fraction: float) -> None:
         """A bundle that counts."""
         bundle = self._run(ready, split, fraction)
         self.reading.commit(bundle)
@@ -151,7 +151,7 @@ class Runner(RuleBasedStateMachine):
     def _read_on(self, bundles: int) -> None:
         for _ in range(bundles):
             if self.reading.left:
-                self.bundle(100, None, 0.0)
+                self.commit(100, None, 0.0)
 
     def _note(self, bundle: Bundle) -> None:
         for output in bundle.outputs:
