@@ -12,7 +12,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from apache_beam.utils.timestamp import Timestamp
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from mongo_gcp_stream.beam import ReadFromMongoDBChangeStream, read
@@ -200,5 +200,9 @@ def numbers_of(output: Any) -> list[int]:
     return output.value if isinstance(output.value, list) else [output.value]
 
 
-Runner.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+#: Without the phase that explains a failure, which traces every line of every run.
+PHASES = [phase for phase in Phase if phase is not Phase.explain]
+Runner.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=30, deadline=None, phases=PHASES
+)
 test_no_bundle_skips_a_change = Runner.TestCase
