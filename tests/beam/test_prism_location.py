@@ -92,7 +92,7 @@ def test_it_is_built_once_with_one_message(
     said = capfd.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()
-    assert f"Building Prism {BEAM}" in line
+    assert f"Prism {BEAM}" in line
 
 
 def test_the_go_of_the_environment_comes_first(machine: Machine) -> None:

@@ -40,7 +40,7 @@ class PrismUnavailableError(MongoGcpStreamError, FileNotFoundError):
 
 
 def prism_location(*, install: bool = True, cache: Path | None = None) -> Path:
-    """Find a Prism, or build that of the installed Beam: once, in two minutes, with a message.
+    """Find a Prism, or build that of the installed Beam once, which takes two minutes or so.
 
     The first of these is taken: what `MONGO_GCP_STREAM_PRISM` names; `prism` on PATH; the one built
     before. Of processes that call this at the same time one builds, and the others wait for it.
@@ -93,9 +93,7 @@ def _build(program: Path, beam: str) -> None:
         program.parent.mkdir(parents=True, exist_ok=True)
         with _locked(program.parent / "lock"):
             if not program.exists():
-                message = (
-                    f"Building Prism {beam}, Beam's local runner, with {go}: once, about 2 minutes"
-                )
+                message = f"Building Beam's runner Prism {beam} with {go}: once, about 2 minutes"
                 print(message, file=sys.stderr, flush=True)  # noqa: T201
                 _install(go, program, beam)
     except PrismUnavailableError:
