@@ -26,7 +26,7 @@ class Step(PipelineVisitor):  # type: ignore[misc]  # Beam has no types
 
     def __init__(self, transform: beam.PTransform, name: str) -> None:
         self._name = name
-        self.dofn: Any = None
+        self._found = False
         pipeline = beam.Pipeline(runner=FnApiRunner())
         _ = pipeline | beam.Create([b""]) | transform
         pipeline.visit(self)
@@ -34,8 +34,9 @@ class Step(PipelineVisitor):  # type: ignore[misc]  # Beam has no types
 
     def visit_transform(self, transform_node: Any) -> None:
         """Called by Beam."""
-        if self.dofn is None and transform_node.full_label.endswith(f"/{self._name}"):
-            self.dofn = pickler.loads(pickler.dumps(transform_node.transform.dofn))
+        if not self._found and f"/{self._name}" in transform_node.full_label:
+            self._found = True
+            self.dofn: Any = pickler.loads(pickler.dumps(transform_node.transform.dofn))
 
     def bundle(self, *elements: Any) -> list[Any]:
         """What a whole bundle gives."""
