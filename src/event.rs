@@ -4,6 +4,7 @@ mod change;
 mod claim;
 pub(crate) mod elements;
 mod field;
+mod plain;
 mod portable;
 pub(crate) mod token;
 

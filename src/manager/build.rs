@@ -67,6 +67,16 @@ impl Builder {
         stream: &StreamConfig,
         statistics: &Arc<StreamStatistics>,
     ) -> Result<(Topics, mpsc::Receiver<Receipt>), Error> {
+        self.sink_with(stream, statistics, self.dead_letters(stream)?)
+    }
+
+    /// The same with dead letters elsewhere than the configuration says.
+    pub fn sink_with(
+        &self,
+        stream: &StreamConfig,
+        statistics: &Arc<StreamStatistics>,
+        dead_letters: Option<DeadLetterPlaces>,
+    ) -> Result<(Topics, mpsc::Receiver<Receipt>), Error> {
         let (sender, receipts) = mpsc::channel(RECEIPTS);
         let sink = Topics::new(Publishing {
             connection: self.publisher.clone(),
@@ -74,7 +84,7 @@ impl Builder {
             backoff: self.shared.backoff.clone(),
             receipts: sender,
             statistics: Arc::clone(statistics),
-            dead_letters: self.dead_letters(stream)?,
+            dead_letters,
             claims: ClaimStore::open(&stream.source)?,
         });
         Ok((sink, receipts))
@@ -102,6 +112,7 @@ impl Builder {
             stream: stream.id.to_string().into(),
             file: self.dead_letter_file.clone(),
             topic: topic.map(|name| format!("projects/{}/topics/{name}", gcp.project_id).into()),
+            asked: None,
         }))
     }
 }

@@ -10,7 +10,7 @@ use super::no_stream;
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::{Destination, Message};
-use crate::sink::{Sink as _, Topics};
+use crate::sink::{Asked, DeadLetterPlaces, Sink as _, Topics};
 use crate::telemetry::StreamStatistics;
 
 /// Publishes what a [`Transform`](crate::transform::Transform) has made, in order for each lane.
@@ -19,24 +19,36 @@ pub struct Writer {
     /// Number of the next message: the sink wants them to grow.
     next: AtomicU64,
     statistics: Arc<StreamStatistics>,
+    letters: Option<Asked>,
 }
 
 impl Writer {
-    /// Publishes for `stream` as `config` says; connected with the first message. Needs a Tokio
-    /// runtime.
+    /// Publishes for `stream` as `config` says; connected with the first message. With
+    /// `keep_letters` its dead letters wait for [`letters`](Self::letters), wherever `config` would
+    /// send them. Needs a Tokio runtime.
     ///
     /// # Errors
     /// A [`ConfigError`](crate::error::ConfigError) for what publishing needs and the configuration
     /// does not have; [`Error::Publish`] where there are no credentials.
-    pub fn new(config: &Config, stream: &str) -> Result<Self, Error> {
+    pub fn new(config: &Config, stream: &str, keep_letters: bool) -> Result<Self, Error> {
         let streams = config.streams()?;
         let found = streams.iter().find(|known| known.id.to_string() == stream);
         let found = found.ok_or_else(|| no_stream(stream))?;
         let statistics = Arc::new(StreamStatistics::new(&found.id));
-        let (sink, mut receipts) = Builder::new(config, &[])?.sink(found, &statistics)?;
+        let builder = Builder::new(config, &[])?;
+        let letters = keep_letters.then(Asked::default);
+        let (sink, mut receipts) = match &letters {
+            Some(asked) => {
+                let stream = found.id.to_string().into();
+                let asked = Some(asked.clone());
+                let places = DeadLetterPlaces { stream, file: None, topic: None, asked };
+                builder.sink_with(found, &statistics, Some(places))?
+            }
+            None => builder.sink(found, &statistics)?,
+        };
         // A flush tells what matters: nobody asks for single messages.
         tokio::spawn(async move { while receipts.recv().await.is_some() {} });
-        Ok(Self { sink: Mutex::new(sink), next: AtomicU64::new(1), statistics })
+        Ok(Self { sink: Mutex::new(sink), next: AtomicU64::new(1), statistics, letters })
     }
 
     /// Hands messages over, in order; those for topics to `topic` instead, where it is given. Waits
@@ -68,6 +80,13 @@ impl Writer {
     /// Why the sink has given up: some of what was handed over may be published.
     pub async fn flush(&self) -> Result<(), Error> {
         Ok(self.sink.lock().await.flush().await?)
+    }
+
+    /// The dead letters that have come since they were asked for the last time; all of them after
+    /// a flush. None where they go elsewhere.
+    #[must_use]
+    pub fn letters(&self) -> Vec<Message> {
+        self.letters.as_ref().map(Asked::take).unwrap_or_default()
     }
 
     /// Publish requests acknowledged, attempts after the first, and dead letters kept so far.

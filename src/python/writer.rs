@@ -1,9 +1,12 @@
 //! `Transform` and `Writer`: the middle and the end of the line, for a runner that moves what goes
 //! between them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::config::Config;
@@ -40,11 +43,13 @@ impl Transform {
         let done = py.detach(|| self.transform.apply_batch(0, batch.batch(), &context));
         match done.refused {
             Some(refused) => Err(to_python(py, &refused.into())),
-            None => Ok(MessageBatch {
-                stream: Arc::clone(&self.stream),
-                messages: done.messages,
-                invalid: done.invalid,
-            }),
+            None => {
+                let stream = Arc::clone(&self.stream);
+                Ok(MessageBatch {
+                    invalid: done.invalid,
+                    ..MessageBatch::new(stream, done.messages)
+                })
+            }
         }
     }
 }
@@ -70,7 +75,32 @@ fn compile(config: &Config, stream: &str) -> Result<transform::Transform, Config
 pub(super) struct MessageBatch {
     stream: Arc<str>,
     messages: Vec<Message>,
+    /// How many of them are dead letters.
+    letters: usize,
     invalid: u64,
+}
+
+/// Data, attributes and ordering key of a message that is made of no event.
+type Plain = (PyBackedBytes, HashMap<String, String>, String);
+
+/// Data and attributes of a dead letter.
+type Letter<'py> = (Bound<'py, PyBytes>, HashMap<String, String>);
+
+impl MessageBatch {
+    fn new(stream: Arc<str>, messages: Vec<Message>) -> Self {
+        let letters = messages.iter().filter(|message| is_letter(message)).count();
+        Self { stream, messages, letters, invalid: 0 }
+    }
+}
+
+fn is_letter(message: &Message) -> bool {
+    message.to == Destination::DeadLetter
+}
+
+/// Dead letters as Python has them.
+fn letters<'py>(py: Python<'py>, messages: impl IntoIterator<Item = Message>) -> Vec<Letter<'py>> {
+    let content = messages.into_iter().map(|message| message.content());
+    content.map(|(data, attributes)| (PyBytes::new(py, &data), attributes)).collect()
 }
 
 #[pymethods]
@@ -90,6 +120,30 @@ impl MessageBatch {
         self.invalid
     }
 
+    /// How many of the messages are dead letters.
+    #[getter]
+    fn letters(&self) -> usize {
+        self.letters
+    }
+
+    /// The messages for topics, and the dead letters.
+    fn split<'py>(&self, py: Python<'py>) -> (Self, Vec<Letter<'py>>) {
+        let (dead, messages): (Vec<_>, Vec<_>) = self.messages.iter().cloned().partition(is_letter);
+        let batch =
+            Self { stream: Arc::clone(&self.stream), messages, letters: 0, invalid: self.invalid };
+        (batch, letters(py, dead))
+    }
+
+    /// Messages that are made of no event, for `topic`.
+    #[staticmethod]
+    fn plain(stream: &str, topic: &str, messages: Vec<Plain>) -> Self {
+        let topic: Arc<str> = topic.into();
+        let plain = |(sequence, (data, attributes, key))| {
+            Message::plain(sequence, &topic, Bytes::from_owner(data), attributes, key)
+        };
+        Self::new(stream.into(), (0..).zip(messages).map(plain).collect())
+    }
+
     #[getter]
     fn nbytes(&self) -> usize {
         self.messages.iter().map(|message| message.body.len()).sum()
@@ -103,7 +157,7 @@ impl MessageBatch {
     #[staticmethod]
     fn from_bytes(data: &[u8]) -> PyResult<Self> {
         let (stream, messages) = messages_from_bytes(data).map_err(not_portable)?;
-        Ok(Self { stream: stream.into(), messages, invalid: 0 })
+        Ok(Self::new(stream.into(), messages))
     }
 
     fn __reduce__<'py>(
@@ -127,10 +181,11 @@ pub(super) struct Writer {
 #[pymethods]
 impl Writer {
     #[new]
-    fn new(py: Python<'_>, config: &str, stream: &str) -> PyResult<Self> {
+    #[pyo3(signature = (config, stream, *, keep_letters = false))]
+    fn new(py: Python<'_>, config: &str, stream: &str, keep_letters: bool) -> PyResult<Self> {
         let runtime = runtime::handle()?;
         let _entered = runtime.enter();
-        let writer = manager::Writer::new(&known(py, parse(config))?, stream);
+        let writer = manager::Writer::new(&known(py, parse(config))?, stream, keep_letters);
         let writer = writer.map_err(|error| to_python(py, &error))?;
         Ok(Self { writer: OfProcess::new(writer) })
     }
@@ -152,6 +207,11 @@ impl Writer {
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let flushed = runtime::block_on(py, self.writer.get()?.flush())?;
         flushed.map_err(|error| to_python(py, &error))
+    }
+
+    /// Dead letters kept since the last time.
+    fn letters<'py>(&self, py: Python<'py>) -> PyResult<Vec<Letter<'py>>> {
+        Ok(letters(py, self.writer.get()?.letters()))
     }
 
     /// Requests acknowledged, attempts after the first, and dead letters kept so far.

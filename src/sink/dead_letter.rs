@@ -1,4 +1,5 @@
-//! Where dead letters go: into a file, to a topic, or both, one task a stream.
+//! Where dead letters go: into a file, to a topic, or both, or to who asks for them; one task a
+//! stream.
 //!
 //! A dead letter is a [`Message`] like any other and gives one receipt, once it is safe wherever it
 //! is to go: first in the file, then at the topic.
@@ -6,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
@@ -44,6 +45,25 @@ pub struct DeadLetterPlaces {
     pub file: Option<Arc<DeadLetterFile>>,
     /// The topic, `projects/…/topics/…`.
     pub topic: Option<Arc<str>>,
+    /// Who asks for them instead: the caller of a sink that lives as long as a bundle.
+    pub asked: Option<Asked>,
+}
+
+/// Dead letters until somebody takes them. Cheap to clone: all clones are one. Who uses it bounds
+/// what is in it, by taking.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Arc<Mutex<Vec<Message>>>);
+
+impl Asked {
+    /// What has come since it was asked the last time.
+    #[must_use]
+    pub fn take(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, messages: &[Message]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(messages);
+    }
 }
 
 /// Takes the dead letters of one stream. Cheap to clone; when the last handle is dropped, its task
@@ -74,6 +94,7 @@ impl DeadLetters {
             commands,
             file: places.file,
             topic: places.topic.map(|topic| shared.publisher(&topic, accept, None)),
+            asked: places.asked,
             accepted,
             receipts: shared.receipts.clone(),
             waiting: HashMap::new(),
@@ -127,6 +148,7 @@ struct Task {
     commands: mpsc::UnboundedReceiver<Command>,
     file: Option<Arc<DeadLetterFile>>,
     topic: Option<PubSubSink>,
+    asked: Option<Asked>,
     /// Receipts of the topic.
     accepted: mpsc::Receiver<Receipt>,
     /// Receipts of the dead letters that are safe everywhere.
@@ -196,6 +218,9 @@ impl Task {
         if let Some(file) = &self.file {
             let (file, lines) = (Arc::clone(file), messages.iter().map(line).collect());
             append(file, lines).await?;
+        }
+        if let Some(asked) = &self.asked {
+            asked.put(&messages);
         }
         let Some(mut topic) = self.topic.take() else {
             return self.safe(sequences).await;

@@ -23,7 +23,7 @@ mod transport;
 
 pub use claim_check::ClaimStore;
 pub(crate) use codes::name as code_name;
-pub use dead_letter::{DeadLetterFile, DeadLetterPlaces};
+pub use dead_letter::{Asked, DeadLetterFile, DeadLetterPlaces};
 pub use publisher::{Outgoing, Publisher, PublisherRules, Receipts};
 pub use pubsub::PubSubSink;
 pub use topics::{Publishing, Topics};

@@ -1,5 +1,6 @@
 """Transform and writer, for a runner that moves what goes between them."""
 
+from collections.abc import Mapping, Sequence
 from typing import final
 
 from mongo_gcp_stream._core._batch import ChangeBatch
@@ -35,6 +36,19 @@ class MessageBatch:
     def invalid(self) -> int:
         """How many of their events broke a rule of `schemas`."""
     @property
+    def letters(self) -> int:
+        """How many of them are dead letters."""
+    def split(self) -> tuple[MessageBatch, list[tuple[bytes, dict[str, str]]]]:
+        """The messages for topics, and data and attributes of the dead letters."""
+    @staticmethod
+    def plain(
+        stream: str, topic: str, messages: Sequence[tuple[bytes, Mapping[str, str], str]]
+    ) -> MessageBatch:
+        """Messages made of no event, for a topic: data, attributes and ordering key of each.
+
+        What Pub/Sub does not take is found out when it is published.
+        """
+    @property
     def nbytes(self) -> int:
         """Size of all messages in bytes."""
     def to_bytes(self) -> bytes:
@@ -51,8 +65,10 @@ class MessageBatch:
 class Writer:
     """Publishes the messages of one stream, in order for each lane."""
 
-    def __new__(cls, config: str, stream: str) -> Self:
+    def __new__(cls, config: str, stream: str, *, keep_letters: bool = False) -> Self:
         """`config` as for `Transform`; connected with the first message.
+
+        With `keep_letters` dead letters wait for `letters()`, wherever `config` would send them.
 
         Raises:
             ConfigError: It is wrong, at `path`.
@@ -72,5 +88,7 @@ class Writer:
         Raises:
             MongoGcpStreamError: Why it has given up: some of it may be published.
         """
+    def letters(self) -> list[tuple[bytes, dict[str, str]]]:
+        """Data and attributes of the dead letters since the last call; of all, after a flush."""
     def counts(self) -> tuple[int, int, int]:
         """Requests acknowledged, attempts after the first, and dead letters kept so far."""

@@ -17,6 +17,12 @@ Options = Mapping[str, Any]
 #: Where no server is asked: to check what is known before a secret is.
 _NOWHERE = "mongodb://localhost"
 
+#: A place for dead letters, for a transform: it writes nothing.
+_ANY_PLACE = {"file": {"path": "any"}}
+
+MESSAGES = "beam.messages"
+"""How the stream is called that messages are of which are made of no event."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -53,6 +59,12 @@ class Settings:
         """The names of its streams, `<connection id>.<source name>`."""
         connections = self.tree()["mongodb"]["connections"]
         return [f"{id_}.{name}" for id_, at in connections.items() for name in at["sources"]]
+
+    def has_letters(self) -> bool:
+        """Whether it has a place for dead letters."""
+        tree = self.tree()
+        handling = tree.get("error_handling", {})
+        return bool(tree.get("dead_letter") or handling.get("dead_letter_topic"))
 
     def checked(self) -> str:
         """JSON text for checks that need no secret, and for what connects to no MongoDB."""
@@ -93,17 +105,44 @@ def of_source(
     return Settings.of({"mongodb": {"connections": connections}})
 
 
-def of_stages(stream: str, options: Options, schemas: Options | None) -> Settings:
+def of_stages(
+    stream: str, options: Options, schemas: Options | None, *, dead_letters: bool = False
+) -> Settings:
     """The configuration of what is done with the events of a stream, wherever they come from."""
     connection, _, source = stream.partition(".")
     # A bundle that fails is tried again: nothing is lost, and nothing goes where nobody looks.
-    validation = {"on_invalid": "fail", **options.get("validation", {})}
+    on_invalid = "dead_letter" if dead_letters else "fail"
+    validation = {"on_invalid": on_invalid, **options.get("validation", {})}
     described = {"scope": "deployment", **options, "validation": validation}
     connections = {connection: {"uri": _NOWHERE, "sources": {source: described}}}
     tree: dict[str, Any] = {"mongodb": {"connections": connections}}
+    if dead_letters:
+        tree["dead_letter"] = _ANY_PLACE
     if schemas and stream in schemas:
         tree["schemas"] = {stream: dict(schemas[stream])}
     return Settings.of(with_topic(tree, "projects/any-project/topics/any-topic"))
+
+
+def of_messages(settings: Settings | None, topic: str) -> Settings:
+    """The configuration of publishing what is made of no event, as the stream `MESSAGES`."""
+    connection, _, source = MESSAGES.partition(".")
+    source_of_none = {"uri": _NOWHERE, "sources": {source: {"scope": "deployment"}}}
+    mongodb = {"mongodb": {"connections": {connection: source_of_none}}}
+    if settings is None:
+        return Settings.of(with_topic(mongodb, topic))
+    kept = ("gcp", "pubsub", "error_handling", "dead_letter", "checkpoint")
+    tree = {name: section for name, section in settings.tree().items() if name in kept}
+    # Its rules are about streams that are not there.
+    tree["pubsub"].pop("routing", None)
+    return Settings.of({**mongodb, **tree})
+
+
+def with_letters(settings: Settings) -> Settings:
+    """The same configuration with a place for dead letters, where it has none."""
+    tree = settings.tree()
+    if settings.has_letters():
+        return settings
+    return Settings.of({**tree, "dead_letter": _ANY_PLACE})
 
 
 def with_topic(tree: Mapping[str, Any], topic: str) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.pvalue import TaggedOutput
 
 from mongo_gcp_stream import log
-from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, MessageBatch, Transform
+from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, MessageBatch
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
-from mongo_gcp_stream.beam.settings import Settings, of_stages, with_topic
+from mongo_gcp_stream.beam.metrics import counter, distribution
+from mongo_gcp_stream.beam.settings import Settings, with_topic
+from mongo_gcp_stream.beam.stages import Apply, Stages
+from mongo_gcp_stream.beam.write import DeadLetter, check_dead_letter, write_letters
 from mongo_gcp_stream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,86 +26,61 @@ if TYPE_CHECKING:
     Options = Mapping[str, Any]
 
 
-class Stages:
-    """What is done with the events of any stream; picklable, compiled where it is used.
+class Validated(NamedTuple):
+    """What `ValidateAndEnrich.with_dead_letter` returns.
 
-    Args:
-        settings: A whole configuration; without it, `options` and `schemas`.
-        options: The part of a source that is about its events, such as `enrich`, for every stream.
-        schemas: Rules by the stream's name.
+    Attributes:
+        messages: PCollection of `MessageBatch`, for `WriteToPubSub`.
+        dead_letters: PCollection of Beam's `PubsubMessage`, one for each event that made no
+            message.
     """
 
-    def __init__(
-        self, settings: Settings | None, options: Options, schemas: Options | None
-    ) -> None:
-        self._settings = settings
-        self._options = dict(options)
-        self._schemas = {name: dict(rules) for name, rules in (schemas or {}).items()}
-
-    def check(self) -> None:
-        """Compile what is known by name already.
-
-        Raises:
-            ConfigError: It is wrong, at `path`.
-        """
-        known = self._settings.streams() if self._settings else [*self._schemas]
-        for stream in known or ["main.any"]:
-            if stream.count(".") != 1:
-                message = f"schemas.{stream}: expected `<connection>.<source>`"
-                raise ConfigError(message, path=f"schemas.{stream}")
-            self.of(stream)
-
-    def of(self, stream: str) -> Transform:
-        """The transform of a stream, compiled once in a process.
-
-        Raises:
-            ConfigError: The configuration has no such stream.
-        """
-        settings = self._settings or of_stages(stream, self._options, self._schemas)
-        with _lock:
-            transform = _compiled.get((settings, stream))
-            if transform is None:
-                transform = Transform(settings.checked(), stream)
-                _compiled[settings, stream] = transform
-        return transform
-
-
-_compiled: dict[tuple[Settings, str], Transform] = {}
-_lock = threading.Lock()
-
-
-class Apply:
-    """Applies stages to batches and events; for the life of one DoFn."""
-
-    def __init__(self, stages: Stages) -> None:
-        self._stages = stages
-        self._known: dict[str, Transform] = {}
-
-    def __call__(self, element: ChangeBatch | ChangeEvent) -> MessageBatch:
-        transform = self._known.get(element.stream)
-        if transform is None:
-            transform = self._known[element.stream] = self._stages.of(element.stream)
-        return transform.apply(element if isinstance(element, ChangeBatch) else element.as_batch())
+    messages: beam.PCollection
+    dead_letters: beam.PCollection
 
 
 class _Transform(beam.DoFn):
-    def __init__(self, stages: Stages) -> None:
+    """Makes messages; the dead letters among them stay, or come out apart."""
+
+    def __init__(self, stages: Stages, *, apart: bool) -> None:
         self._stages = stages
+        self._apart = apart
+        self._batch_size = distribution("batch_size")
+        self._invalid = counter("invalid")
+        self._dead_lettered = counter("dead_lettered")
 
     def setup(self) -> None:
         log.start()
         self._apply = Apply(self._stages)
 
-    def process(self, element: ChangeBatch | ChangeEvent) -> Iterator[MessageBatch]:
-        yield self._apply(element)
+    def process(self, element: ChangeBatch | ChangeEvent) -> Iterator[MessageBatch | TaggedOutput]:
+        batch = self._apply(element)
+        self._batch_size.update(len(element) if isinstance(element, ChangeBatch) else 1)
+        if batch.invalid:
+            self._invalid.inc(batch.invalid)
+        if not (self._apart and batch.letters):
+            yield batch
+            return
+        self._dead_lettered.inc(batch.letters)
+        batch, letters = batch.split()
+        for data, attributes in letters:
+            yield TaggedOutput("dead_letters", PubsubMessage(data, attributes))
+        if len(batch):
+            yield batch
 
 
 class ValidateAndEnrich(beam.PTransform):
     """Makes messages of change events: validated, enriched, protected, routed, formatted.
 
     The same stages as those of `mongo-gcp-stream run`, in Rust, with no Python for an event. An
-    event that breaks a rule fails its bundle, and the runner tries the bundle again: give
-    `on_invalid` to the source's `validation` to drop it or to let it pass.
+    event that cannot be made a message, one that breaks a rule among them, fails its bundle, and
+    the runner tries the bundle again: nothing is lost, and nothing goes on. Give `dead_letter`, or
+    use `with_dead_letter()`, to have it kept elsewhere; or give `on_invalid` in the `validation` of
+    `options`, to `drop` what breaks a rule or to let it `pass`. With `config` its own `on_invalid`
+    counts, and what it makes dead letters of stays among the messages, for a `WriteToPubSub` of the
+    same configuration to send where its `dead_letter` says; `dead_letter` here goes before that.
+
+    Counts `invalid`, `dead_lettered` and `batch_size`, under `mongo_gcp_stream`.
 
     Args:
         config: A configuration: a file, a `Config`, or a mapping. The stages are those of each
@@ -109,6 +88,9 @@ class ValidateAndEnrich(beam.PTransform):
         schemas: Without `config`: rules by the stream's name, as in the section `schemas`.
         options: Without `config`: what a source may have for its events, such as `validation`,
             `enrichment` or `protection`, for every stream.
+        dead_letter: Where what cannot be made a message goes: a topic,
+            `projects/<project>/topics/<topic>`, or a transform that takes `PubsubMessage`. The
+            topic is published to in the same bundle.
 
     Returns:
         A PCollection of `MessageBatch`, for `WriteToPubSub`.
@@ -123,20 +105,56 @@ class ValidateAndEnrich(beam.PTransform):
         *,
         schemas: Options | None = None,
         options: Options | None = None,
+        dead_letter: DeadLetter | None = None,
     ) -> None:
         super().__init__()
         if config is not None and (schemas or options):
             message = "config: has the rules; give either it or `schemas` and `options`"
             raise ConfigError(message, path="config")
-        settings = None if config is None else _whole(Settings.given(config))
-        self._stages = Stages(settings, options or {}, schemas)
-        self._stages.check()
+        check_dead_letter(dead_letter)
+        self._settings = None if config is None else _whole(Settings.given(config))
+        self._options, self._schemas = options, schemas
+        self._dead_letter = dead_letter
+        self._stages(apart=dead_letter is not None).check()
+
+    def with_dead_letter(self) -> beam.PTransform:
+        """The same with two outputs: a transform that returns `Validated`.
+
+        Raises:
+            ConfigError: `dead_letter` says already where they go.
+        """
+        if self._dead_letter is not None:
+            message = "dead_letter: given already; use either it or `with_dead_letter()`"
+            raise ConfigError(message, path="dead_letter")
+        return _Apart(self)
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         """Apply the stages to a PCollection of `ChangeBatch` or `ChangeEvent`."""
-        return pcoll | "Apply" >> beam.ParDo(_Transform(self._stages)).with_output_types(
-            MessageBatch
-        )
+        if self._dead_letter is not None:
+            validated = self.apart(pcoll)
+            _ = validated.dead_letters | "DeadLetters" >> write_letters(self._dead_letter)
+            return validated.messages
+        apply = beam.ParDo(_Transform(self._stages(apart=False), apart=False))
+        return pcoll | "Apply" >> apply.with_output_types(MessageBatch)
+
+    def apart(self, pcoll: beam.PCollection) -> Validated:
+        """Apply the stages, with the dead letters as an output of their own."""
+        apply = beam.ParDo(_Transform(self._stages(apart=True), apart=True))
+        apply = apply.with_output_types(MessageBatch, dead_letters=PubsubMessage)
+        outputs = pcoll | "Apply" >> apply.with_outputs("dead_letters", main="messages")
+        return Validated(outputs.messages, outputs.dead_letters)
+
+    def _stages(self, *, apart: bool) -> Stages:
+        return Stages(self._settings, self._options, self._schemas, dead_letters=apart)
+
+
+class _Apart(beam.PTransform):
+    def __init__(self, transform: ValidateAndEnrich) -> None:
+        super().__init__(transform.label)
+        self._transform = transform
+
+    def expand(self, pcoll: beam.PCollection) -> Validated:
+        return self._transform.apart(pcoll)
 
 
 def _whole(settings: Settings) -> Settings:

@@ -130,3 +130,17 @@ fn start(
     });
     (letters, waits.into())
 }
+
+#[test]
+fn who_asks_gets_what_has_come_since_the_last_time() {
+    let asked = Asked::default();
+    let message = |sequence| refused(sequence, PublishErrorKind::Rejected, b"{}").message;
+    asked.clone().put(&[message(1), message(2)]);
+    let sequences = |taken: Vec<Message>| -> Vec<u64> {
+        taken.iter().map(|message| message.sequence).collect()
+    };
+    assert_eq!(sequences(asked.take()), [1, 2]);
+    asked.put(&[message(3)]);
+    assert_eq!(sequences(asked.take()), [3]);
+    assert!(asked.take().is_empty());
+}

@@ -45,6 +45,7 @@ impl Rig {
                 stream: "main.orders".into(),
                 file: Some(Arc::new(file)),
                 topic: Some(DEAD.into()),
+                asked: None,
             }),
             claims: None,
         });
