@@ -141,10 +141,19 @@ def configuration(
         if project != tree.get("gcp", {}).get("project_id"):
             message = "dead_letter_topic: expected a topic of the project of the other topics"
             raise ConfigError(message, path="dead_letter_topic")
-        tree["dead_letter"] = {**tree.get("dead_letter", {}), "topic": name}
+        _set_dead_letters(tree, name)
     if own.checkpoint:
         tree["checkpoint"] = _checkpoint(own.checkpoint)
     return tree
+
+
+def _set_dead_letters(tree: dict[str, Any], name: str) -> None:
+    """This topic takes dead letters, beside the file that may take them, too."""
+    tree["error_handling"] = {**tree.get("error_handling", {}), "dead_letter_topic": name}
+    # It would go before, and its topic is a key of `pubsub.topics`.
+    others = {key: value for key, value in tree.pop("dead_letter", {}).items() if key != "topic"}
+    if others:
+        tree["dead_letter"] = others
 
 
 def _given(config: str | os.PathLike[str] | Config | Mapping[str, Any]) -> dict[str, Any]:
