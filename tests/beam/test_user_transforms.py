@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import apache_beam as beam
 import bson
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from mongo_gcp_stream.beam import ChangeEvent
 from mongo_gcp_stream.beam.pipeline import build_pipeline
 from mongo_gcp_stream.beam.user_transforms import load_transforms
@@ -108,6 +109,15 @@ def test_what_is_wrong_is_named(transform: Any, path: str, told: str) -> None:
         load_transforms(section(transform))
     assert caught.value.path == f"transforms.transforms[0]{path}"
     assert "enabled: false" in caught.value.hint
+
+
+def test_nobody_is_warned_that_they_have_no_effect(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.configure(transforms=section(described()), monitoring={"health_check_interval": 60})
+    build_pipeline(PipelineOptions(["--runner=PrismRunner"]), line.config)
+    assert "health_check_interval" in caplog.text, "what has none is told"
+    assert "transforms" not in caplog.text
 
 
 def test_a_list_is_wanted() -> None:

@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineState
 
+from mongo_gcp_stream.beam import options as _options  # noqa: F401 -- known to Beam from here on
 from mongo_gcp_stream.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -187,7 +187,7 @@ def _attend(launched: Launched, options: PipelineOptions, runner: str) -> ExitCo
         launched.cancel()
     failure = launched.failure()
     if failure is not None:
-        show_error(failure, "--verbose shows the traceback.")
+        show_error(failure, "--verbose shows what Beam says of it.")
         return ExitCode.FAILED
     _logger.info("job %s: ended", launched.job_id)
     return ExitCode.CLEAN
