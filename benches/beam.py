@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import backlog
 from account import settle
 from drained import DrainError, drain
-from latency import Latency, latency
+from latency import Latency, end_session, latency
 from readers import Ours, Work
 from report import table, write_section
 from scene import ROOT, Scene, scene
@@ -118,7 +118,10 @@ def _command(place: Scene, way: str, token: str) -> list[str]:
 
 def _cpu_seconds(place: Scene, command: list[str], messages: int) -> float:
     """CPU time of a pipeline until it has published so many messages; of none: until it idles."""
-    process = subprocess.Popen(command, env=place.env, stdout=subprocess.PIPE, text=True)
+    # In a session of its own: the Prism that it starts goes with it.
+    process = subprocess.Popen(
+        command, env=place.env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         if messages:
             place.fake.wait(messages=messages, timeout_ms=600_000)
@@ -127,7 +130,7 @@ def _cpu_seconds(place: Scene, command: list[str], messages: int) -> float:
         process.terminate()
         out, _ = process.communicate(timeout=60)
     finally:
-        process.kill()
+        end_session(process)
     return float(json.loads(out.splitlines()[-1])["cpu_seconds"])
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -52,7 +55,9 @@ def latency(scene: Scene, rate: float, seconds: float, stream: Stream) -> Latenc
     ):
         collection = client[DATABASE][COLLECTION]
         command = stream(scene, Path(folder), position(collection))
-        reader = subprocess.Popen(command, env=scene.env, stdout=subprocess.DEVNULL)
+        reader = subprocess.Popen(
+            command, env=scene.env, stdout=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             _insert(collection, _WARM_UP, rate)
             scene.fake.wait(messages=_WARM_UP, timeout_ms=60_000)
@@ -87,12 +92,19 @@ def _insert(
     return times
 
 
+def end_session(leader: subprocess.Popen[Any]) -> None:
+    """Ends a process that has a session of its own, and what it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()
+
+
 def _stop(reader: subprocess.Popen[bytes]) -> None:
     reader.terminate()
     try:
         reader.wait(timeout=60)
     finally:
-        reader.kill()
+        end_session(reader)
     if reader.returncode != 0:
         raise RuntimeError(f"the stream ended with {reader.returncode} instead of 0")
 
