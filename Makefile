@@ -32,6 +32,8 @@ test-live: $(VENV)/.extension ## The tests that use the MongoDB named in tests/.
 	$(BIN)/python -m pytest -m live
 
 test-heavy: $(VENV)/.extension wheel $(FUZZ) ## The tests that take minutes: memory, the wheel on its own, fuzzing
+	$(BIN)/python -m tests.support.beam_runner
+	$(BIN)/python -m tests.support.flink_server
 	$(BIN)/python -m pytest -m heavy
 	mkdir -p tests/fuzz/corpus/write_document
 	RUSTC_BOOTSTRAP=1 $(FUZZ) run --fuzz-dir tests/fuzz write_document \
@@ -54,7 +56,6 @@ lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, pyright, and the stu
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(PYRIGHT)
-	$(PYRIGHT) --verifytypes mongo_gcp_stream --ignoreexternal
 	$(BIN)/stubtest --allowlist tests/stubtest.allow mongo_gcp_stream._core
 
 fmt: $(VENV)/.locked ## Format Rust and Python

@@ -36,7 +36,7 @@ __all__ = [
     "scene",
 ]
 
-PROJECT = "bench"
+PROJECT = "benches"
 TOPIC = "shop-changes"
 TOPIC_PATH = f"projects/{PROJECT}/topics/{TOPIC}"
 #: Where routing sends some of the orders.

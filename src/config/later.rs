@@ -20,7 +20,7 @@ pub(super) const KEYS: &[LaterKey] = &[
         feature: "failures are waited out as `error_handling` says, without a limit of attempts",
     },
     LaterKey { pattern: "gcp.pubsub", feature: "topics are named in `pubsub.topics`" },
-    LaterKey { pattern: "transforms", feature: "transforms come later" },
+    LaterKey { pattern: "transforms", feature: "a Beam pipeline applies them, `run` does not" },
     LaterKey { pattern: "monitoring.health_check_interval", feature: "health checks come later" },
     LaterKey { pattern: "monitoring.metrics", feature: "exported metrics come later" },
 ];

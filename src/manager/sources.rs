@@ -11,6 +11,7 @@ use crate::checkpoint::{Identity, Intervals, LowerBound, Resume};
 use crate::config::{CheckpointConfig, Config, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::event::Position;
+use crate::flow::Budget;
 use crate::reader::{Opened, Slices};
 use crate::recovery::{Restart, hint, restart};
 use crate::source::{ChangeStream, Source as _, StartAt};
@@ -84,7 +85,8 @@ impl Sources {
         };
         let opening =
             Opening { shared: Arc::clone(&self.shared), stream, start, follows: self.follows };
-        Ok(Slices::start(opening.open(), until))
+        let budget = Budget::of_one(&self.shared.config.flow, self.streams.len());
+        Ok(Slices::start(opening.open(), until, budget))
     }
 
     /// Closes the connections.

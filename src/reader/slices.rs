@@ -11,10 +11,11 @@ use tracing::Instrument as _;
 use crate::checkpoint::LowerBound;
 use crate::error::{Error, SourceError, SourceErrorKind};
 use crate::event::{Batch, Position};
+use crate::flow::Budget;
 use crate::source::{Source, event_time};
 
-/// Replies that wait for the caller; one more is in the reader's hands.
-const READ_AHEAD: usize = 1;
+/// Replies that wait for the caller at the most, however small they are.
+const READ_AHEAD: usize = 64;
 
 /// Events of one reply that share the second of their cluster time; or none, where only the
 /// position has moved.
@@ -59,20 +60,25 @@ pub struct Slices {
     until: Option<Timestamp>,
     /// The checkpoint that follows; `None` before the stream is open.
     bound: Option<Arc<LowerBound>>,
+    /// What may be read ahead.
+    budget: Arc<Budget>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Slices {
-    /// Reads what `open` opens, up to the cluster time `until` (inclusive) or for ever. The first
-    /// slice is empty and tells the position that the stream opened at. Needs a Tokio runtime.
+    /// Reads what `open` opens, up to the cluster time `until` (inclusive) or for ever, and ahead as
+    /// far as `budget` lets it; one more reply is in the reader's hands. The first slice is empty and
+    /// tells the position that the stream opened at. Needs a Tokio runtime.
     pub fn start<S: Source + 'static>(
         open: impl Future<Output = Result<Opened<S>, Error>> + Send + 'static,
         until: Option<Timestamp>,
+        budget: Budget,
     ) -> Self {
         let (sender, reads) = mpsc::channel(READ_AHEAD);
-        let task = tokio::spawn(feed(open, sender).in_current_span());
+        let budget = Arc::new(budget);
+        let task = tokio::spawn(feed(open, sender, Arc::clone(&budget)).in_current_span());
         let task = AbortOnDropHandle::new(task);
-        Self { reads, rest: None, position: None, until, bound: None, _task: task }
+        Self { reads, rest: None, position: None, until, bound: None, budget, _task: task }
     }
 
     /// Waits for the next slice, of `most` events at the most.
@@ -91,7 +97,10 @@ impl Slices {
                     self.bound = bound;
                     return Ok(self.moved(position, false));
                 }
-                Read::Replied(batch) if !batch.is_empty() => self.rest = Some(batch),
+                Read::Replied(batch) if !batch.is_empty() => {
+                    self.budget.release(batch.bytes(), batch.len());
+                    self.rest = Some(batch);
+                }
                 Read::Replied(batch) => {
                     if let Some(position) = batch.post_batch {
                         let time = position.cluster_time();
@@ -151,6 +160,7 @@ fn past(time: Option<Timestamp>, until: Option<Timestamp>) -> bool {
 async fn feed<S: Source>(
     open: impl Future<Output = Result<Opened<S>, Error>> + Send,
     reads: mpsc::Sender<Result<Read, Error>>,
+    budget: Arc<Budget>,
 ) {
     let mut source = match open.await {
         Ok(Opened { position, source, bound }) => {
@@ -167,6 +177,9 @@ async fn feed<S: Source>(
     loop {
         let batch = source.next_batch().await;
         let failed = batch.is_err();
+        if let Ok(batch) = &batch {
+            budget.acquire(batch.bytes(), batch.len()).await;
+        }
         if reads.send(batch.map(Read::Replied).map_err(Error::from)).await.is_err() || failed {
             return;
         }

@@ -119,6 +119,13 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_a_pipeline_is_none_of_the_drivers() {
+        let uri = Secret::new("secret://projects/p/secrets/s/versions/latest");
+        let error = check_uri(&uri, 1).unwrap_err();
+        assert!(error.message.contains("Beam pipelines only"), "{error}");
+    }
+
+    #[test]
     fn an_option_that_is_not_built_in_is_named() {
         for (option, named) in [
             ("compressors=snappy,zstd", "`snappy`"),

@@ -61,7 +61,7 @@ def test_the_variable_comes_before_path_and_path_before_building(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     machine.go()
-    on_path = program(machine.bin / "prism")
+    on_path = program(machine.bin / "prism", "echo '  -job_port int' >&2")
     named = program(tmp_path / "my prism")
     assert prism_location() == on_path
     monkeypatch.setenv(VARIABLE, str(named))
@@ -69,10 +69,16 @@ def test_the_variable_comes_before_path_and_path_before_building(
     assert not machine.calls.exists()
 
 
+def test_another_program_of_that_name_is_left_alone(machine: Machine) -> None:
+    machine.go()
+    program(machine.bin / "prism", "echo 'mocks APIs: prism mock <document>'; exit 1")
+    assert prism_location() == machine.built
+
+
 def test_a_variable_that_names_no_program_is_an_error(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    program(machine.bin / "prism")
+    machine.go()
     (tmp_path / "plain").touch()
     for wrong in ("plain", "absent"):
         monkeypatch.setenv(VARIABLE, str(tmp_path / wrong))
@@ -92,7 +98,7 @@ def test_it_is_built_once_with_one_message(
     said = capfd.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()
-    assert f"Building Prism {BEAM}" in line
+    assert f"Prism {BEAM}" in line
 
 
 def test_the_go_of_the_environment_comes_first(machine: Machine) -> None:

@@ -9,7 +9,7 @@ from mongo_gcp_stream.beam import ReadFromMongoDBChangeStream, read, readers
 from mongo_gcp_stream.beam.readers import READERS, Key, Reader, Readers
 from mongo_gcp_stream.beam.restriction import Position
 
-from tests.support.bundles import Reading
+from tests.support.bundles import Reading, Source
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class Opened:
     def __init__(self) -> None:
         self.times = 0
 
-    def sources_of(self, settings: Any) -> Any:
+    def sources_of(self, settings: Any, resume: str | None) -> Any:
         """What the reader opens its streams with."""
         self.times += 1
-        return readers.sources_of(settings)
+        return readers.sources_of(settings, resume)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
 def reading(shop: Shop, opened: Opened) -> Reading:
     """A stream that is open, read event by event."""
     where = (shop.mongod.uri, shop.database, "orders")
-    reading = Reading(ReadFromMongoDBChangeStream(*where, output="events"))
+    reading = Reading(Source(ReadFromMongoDBChangeStream(*where, output="events")))
     reading.open()
     assert opened.times == 1
     return reading

@@ -13,7 +13,7 @@ from mongo_gcp_stream.beam import read as read_module
 from mongo_gcp_stream.beam.readers import READERS
 from mongo_gcp_stream.errors import StreamFailedError
 
-from tests.support.bundles import Reading
+from tests.support.bundles import Reading, Source
 from tests.support.mongod import RESUMABLE, failing
 from tests.support.waiting import eventually
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def read(shop: Shop, **arguments: Any) -> Reading:
     transform = ReadFromMongoDBChangeStream(shop.mongod.uri, shop.database, "orders", **arguments)
-    return Reading(transform)
+    return Reading(Source(transform))
 
 
 def numbers(batches: list[ChangeBatch]) -> list[int]:

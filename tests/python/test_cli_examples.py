@@ -20,7 +20,7 @@ import pytest
 from tests.support.commands import commands, examples
 from tests.support.dead_letters import DeadLetters
 from tests.support.runner import PROGRAM
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +81,18 @@ def stream_and_drain(scene: Scene, text: str) -> None:
         _, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, log
     scene.line.assert_delivered(orders)
+
+
+@example("beam")
+def stream_by_a_pipeline(scene: Scene, text: str) -> None:
+    orders, delivered = scene.line.collection, scene.line.delivered
+    with scene.start(text) as process:
+        # The stream begins with the changes from its opening on.
+        eventually(lambda: orders.insert_one({}) and delivered(), "an order comes out")
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, log
+    assert (scene.folder / "positions").exists() == ("--checkpoint" in text)
 
 
 @example("demo")

@@ -66,10 +66,19 @@ def test_run_pipeline_runs_what_the_configuration_asks_for(tmp_path: Path) -> No
     assert "no server is available" in told
 
 
-def test_run_pipeline_says_what_it_cannot_run(tmp_path: Path) -> None:
-    code, told = _script("run_pipeline", tmp_path, "--runner=DataflowRunner")
+def test_run_pipeline_takes_the_runners_of_beam(tmp_path: Path) -> None:
+    """The options of both go to `mongo-gcp-stream beam`."""
+    arguments = ("--runner=DataflowRunner", "--project", "mine", "--nix=1")
+    code, told = _script("run_pipeline", tmp_path, *arguments)
     assert code == 2
-    assert "Beam" in told
+    assert "DataflowRunner does not start the pipeline" in told
+    assert "temp_location" in told, "Beam's own word"
+
+
+def test_run_pipeline_says_what_it_cannot_run(tmp_path: Path) -> None:
+    code, told = _script("run_pipeline", tmp_path, "--runner=SparkRunner")
+    assert code == 2
+    assert "PrismRunner" in told
 
 
 def test_run_pipeline_takes_the_project_of_the_command_line(tmp_path: Path) -> None:

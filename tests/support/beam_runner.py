@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 from mongo_gcp_stream.beam.prism import prism_location
-from mongo_gcp_stream.testing.guard import Guard
 
+from tests.support.guarded import GuardedProcess
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 if TYPE_CHECKING:
@@ -30,6 +28,9 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: How long a worker may take to end after its pipeline; it takes a moment.
+_WORKER_SECONDS = 10.0
+
 
 def prism_program() -> Path:
     """Where Prism is: for tests a built one is kept in `target/prism/`."""
@@ -37,29 +38,13 @@ def prism_program() -> Path:
 
 
 class PrismServer:
-    """A Prism that takes one pipeline after the other; it ends with the `with` block.
-
-    It ends when this process is killed, too.
-    """
+    """A Prism that takes any number of pipelines; it ends with the `with` block."""
 
     def __init__(self) -> None:
-        self._guard = Guard("prism-")
-        self._log = self._guard.folder / "log"
         # Of its own accord it takes a free port and says which; workers connect to the same one.
-        flags = ["--job_port=0", "--serve_http=false", "--log_kind=text"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [str(prism_program()), *flags],
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._guard.watch(self._process.pid)
-        try:
-            self.endpoint = eventually(self._serving, "Prism serves")
-        except BaseException:
-            self.close()
-            raise
+        command = [str(prism_program()), "--job_port=0", "--serve_http=false", "--log_kind=text"]
+        self._process = GuardedProcess("prism", command)
+        self.endpoint = self._process.wait_for_log(r"Serving JobManagement.*endpoint=(\S+)")
 
     def options(self, *further: str) -> PipelineOptions:
         """Options for a pipeline that runs here, its workers threads of this process."""
@@ -75,20 +60,15 @@ class PrismServer:
 
     def log(self) -> str:
         """Return what it has logged."""
-        return self._log.read_text(errors="replace")
+        return self._process.log()
 
     def close(self) -> None:
-        """End it; may be called repeatedly."""
-        self._process.kill()
-        self._process.wait()
-        self._guard.watch(0)
-        self._guard.close()
-
-    def _serving(self) -> str:
-        """Return where it takes jobs; nothing before it does."""
-        assert self._process.poll() is None, f"Prism ended:\n{self.log()}"
-        found = re.search(r"Serving JobManagement.*endpoint=(\S+)\n", self.log())
-        return found[1] if found else ""
+        """End it, after the workers of its pipelines: one that loses its runner fails."""
+        for thread in threading.enumerate():
+            # A pipeline has ended as soon as Prism says so; its worker is told a little later.
+            if thread.name.startswith(("run_worker_", "read_grpc_client_inputs")):
+                thread.join(_WORKER_SECONDS)
+        self._process.close()
 
     def __enter__(self) -> Self:
         return self

@@ -132,8 +132,8 @@ class Reading:
         outputs: What all committed bundles gave.
     """
 
-    def __init__(self, transform: ReadFromMongoDBChangeStream, stream: int = 0) -> None:
-        self.source = Source(transform)
+    def __init__(self, source: Source, stream: int = 0) -> None:
+        self.source = source
         self.stream = self.source.streams[stream]
         self.left: Left | None = self.source.beginning(self.stream)
         self.outputs: list[beam.window.TimestampedValue] = []

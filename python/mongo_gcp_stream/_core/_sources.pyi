@@ -41,7 +41,7 @@ class Sources:
 
 @final
 class Slices:
-    """A stream that is read ahead, by up to two replies of the server, 16 MiB each at the most."""
+    """A stream that is read ahead, by `flow.bytes_in_flight` and one reply of the server."""
 
     def next(self, most: int, timeout_ms: int) -> Slice | None:
         """The next slice of up to `most` events; `None` where none comes in `timeout_ms`.

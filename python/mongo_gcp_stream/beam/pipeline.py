@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +23,22 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.transforms.window import FixedWindows
 
 from mongo_gcp_stream.beam.options import MongoDBToPubSubOptions
-from mongo_gcp_stream.beam.read import BATCH_SIZE, ReadFromMongoDBChangeStream
+from mongo_gcp_stream.beam.read import ReadFromMongoDBChangeStream
 from mongo_gcp_stream.beam.settings import Settings, parts_of_topic
 from mongo_gcp_stream.beam.transform import ValidateAndEnrich
+from mongo_gcp_stream.beam.user_transforms import load_transforms
 from mongo_gcp_stream.beam.write import WriteToPubSub
+from mongo_gcp_stream.cli.duration import Duration
+from mongo_gcp_stream.config import Config
 from mongo_gcp_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from apache_beam.runners.runner import PipelineResult
 
-    from mongo_gcp_stream.config import Config
+    from mongo_gcp_stream.beam.read import Resume
 
 _logger = logging.getLogger(__name__)
 
@@ -48,6 +52,9 @@ def build_pipeline(
 ) -> beam.Pipeline:
     """The pipeline that reads every source of a configuration and publishes as it says.
 
+    The transforms that the configuration names in `transforms` come between: each takes and gives
+    `ChangeEvent`. With any of them Python sees every event, which costs most of the speed.
+
     Args:
         options: Beam's options, those of `MongoDBToPubSubOptions` among them, which go before the
             configuration.
@@ -59,25 +66,30 @@ def build_pipeline(
     """
     own = options.view_as(MongoDBToPubSubOptions)
     options.view_as(StandardOptions).streaming = own.end_at is None
-    settings = Settings.of(_configuration(own, config))
-    tree = settings.tree()
-    _for_workers(options, tree.get("dataflow", {}))
-    streaming = tree.get("streaming", {})
-    pipeline = beam.Pipeline(options=options)
-    messages = (
-        pipeline
-        | ReadFromMongoDBChangeStream(
-            config=tree,
-            resume=own.resume if own.checkpoint or "checkpoint" in tree else None,
-            end_at=_moment(own.end_at),
-            batch_size=streaming.get("batch_size", BATCH_SIZE),
-        )
-        | ValidateAndEnrich(tree)
+    tree = configuration(options, config)
+    transforms = load_transforms(tree.pop("transforms", None))
+    # With the defaults that the guide tells.
+    effective = Config.of(tree)
+    _for_workers(options, effective["dataflow"])
+    read = ReadFromMongoDBChangeStream(
+        config=tree,
+        resume=_resume(own, tree),
+        end_at=_moment(own.end_at),
+        batch_size=effective.get("streaming.batch_size"),
+        output="events" if transforms else "batches",
     )
-    window = streaming.get("window_size_seconds")
-    if window:
-        messages = messages | beam.WindowInto(FixedWindows(window))
-    messages | WriteToPubSub(config=tree)
+    pipeline = beam.Pipeline(options=options)
+    changes = pipeline | read
+    window = effective.get("streaming.window_size_seconds")
+    if window is not None:
+        seconds = Duration().convert(window, None, None) / 1000
+        changes = changes | "Window" >> beam.WindowInto(FixedWindows(seconds))
+    for label, transform in transforms:
+        changes = changes | label >> transform
+    if not transforms:
+        changes = changes | ValidateAndEnrich(tree)
+    # It validates and enriches what comes as an event.
+    changes | WriteToPubSub(config=tree)
     return pipeline
 
 
@@ -102,11 +114,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(f"error: {error}\nhint: {error.hint}")
 
 
-def _configuration(
-    own: MongoDBToPubSubOptions,
-    config: str | os.PathLike[str] | Config | Mapping[str, Any] | None,
+def configuration(
+    options: PipelineOptions,
+    config: str | os.PathLike[str] | Config | Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The configuration with what the options say in place."""
+    """The mapping that a configuration and the options that go before it come to.
+
+    Args:
+        options: As for `build_pipeline`.
+        config: As for `build_pipeline`.
+
+    Raises:
+        ConfigError: A file cannot be read or is wrong, or an option is, at `path`.
+    """
+    own = options.view_as(MongoDBToPubSubOptions)
     if config is None and own.config_file:
         config = own.config_file
     tree = {} if config is None else _given(config)
@@ -123,20 +144,45 @@ def _configuration(
         if project != tree.get("gcp", {}).get("project_id"):
             message = "dead_letter_topic: expected a topic of the project of the other topics"
             raise ConfigError(message, path="dead_letter_topic")
-        tree["dead_letter"] = {**tree.get("dead_letter", {}), "topic": name}
+        _set_dead_letters(tree, name)
     if own.checkpoint:
         tree["checkpoint"] = _checkpoint(own.checkpoint)
     return tree
 
 
+def _set_dead_letters(tree: dict[str, Any], name: str) -> None:
+    """This topic takes dead letters, beside the file that may take them, too."""
+    tree["error_handling"] = {**tree.get("error_handling", {}), "dead_letter_topic": name}
+    # It would go before, and its topic is a key of `pubsub.topics`.
+    others = {key: value for key, value in tree.pop("dead_letter", {}).items() if key != "topic"}
+    if others:
+        tree["dead_letter"] = others
+
+
 def _given(config: str | os.PathLike[str] | Config | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(config, str) and config.startswith("gs://"):
         # The core reads files of this machine; the name ends up in its messages.
-        with tempfile.TemporaryDirectory() as folder:
+        with _transforms_count(), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(config).name
             path.write_bytes(_read(config, "config_file"))
             return Settings.given(path).tree()
-    return Settings.given(config).tree()
+    with _transforms_count():
+        return Settings.given(config).tree()
+
+
+@contextlib.contextmanager
+def _transforms_count() -> Iterator[None]:
+    """Here `transforms` have an effect: what warns of them elsewhere is not said."""
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("`transforms`")
+
+    logger = logging.getLogger(Config.__module__)
+    logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_others)
 
 
 def _set_source(tree: dict[str, Any], own: MongoDBToPubSubOptions) -> None:
@@ -154,12 +200,22 @@ def _set_source(tree: dict[str, Any], own: MongoDBToPubSubOptions) -> None:
     connection = connections.setdefault(name, {"sources": {}})
     if own.mongodb_uri:
         connection["uri"] = own.mongodb_uri
-    if own.database or own.collection:
-        described = {"database": own.database, "collection": own.collection}
-        source = {key: value for key, value in described.items() if value}
-        connection["sources"] = {own.collection or own.database: source}
     if "uri" not in connection:
         raise ConfigError("mongodb_uri: missing", path="mongodb_uri")
+    described = {"database": own.database, "collection": own.collection}
+    given = {key: value for key, value in described.items() if value}
+    if given:
+        _set_capture(connection.setdefault("sources", {}), given)
+
+
+def _set_capture(sources: dict[str, Any], given: dict[str, str]) -> None:
+    """Database and collection of the only source, which keeps its name and whatever else it has."""
+    if len(sources) > 1:
+        option = next(iter(given))
+        message = f"{option}: the configuration has several sources; set it there"
+        raise ConfigError(message, path=option)
+    name = next(iter(sources), given.get("collection", given.get("database", "")))
+    sources[name] = {**(sources.get(name) or {}), **given}
 
 
 def _checkpoint(place: str) -> dict[str, str]:
@@ -167,7 +223,24 @@ def _checkpoint(place: str) -> dict[str, str]:
     if not place.startswith("gs://"):
         return {"store": "file", "path": place}
     bucket, _, prefix = place.removeprefix("gs://").partition("/")
-    return {"store": "gcs", "bucket": bucket, "prefix": prefix.strip("/")}
+    # A folder: its name ends where that of an object in it begins.
+    folder = {"prefix": f"{prefix.strip('/')}/"} if prefix.strip("/") else {}
+    return {"store": "gcs", "bucket": bucket, **folder}
+
+
+def _resume(own: MongoDBToPubSubOptions, tree: Mapping[str, Any]) -> Resume | None:
+    """What is made of the checkpoint of the option, or of the file where `--resume` asks for it."""
+    resume: Resume | None = own.resume
+    if own.checkpoint:
+        return resume or "RESUME_OR_NEW"
+    if resume is None or "checkpoint" in tree:
+        return resume
+    if resume == "RESUME_OR_NEW":
+        # The template says so by itself.
+        _logger.info("resume: there is no checkpoint; each pipeline begins at `startup`")
+        return None
+    message = f"resume: {resume} needs a checkpoint: give it, too"
+    raise ConfigError(message, path="resume")
 
 
 def _mapping(path: str, option: str) -> dict[str, Any]:
@@ -186,8 +259,9 @@ def _read(path: str, option: str) -> bytes:
     try:
         with contextlib.closing(FileSystems.open(path)) as file:
             text: bytes = file.read()
-    except OSError as error:
-        raise ConfigError(f"{option}: {path} cannot be read", path=option) from error
+    except (OSError, ValueError) as error:
+        # Without the extra `gcp` Beam knows no `gs://`, and says it by a ValueError.
+        raise ConfigError(f"{option}: {path} cannot be read: {error}", path=option) from error
     return text
 
 
@@ -195,13 +269,13 @@ def _moment(text: str | None) -> datetime | None:
     """RFC 3339, as the template takes it."""
     if text is None:
         return None
+    # All of a second is read, whatever part of it is meant; Python 3.10 cannot read every fraction.
+    whole = re.sub(r"\.\d+", "", text.upper()).replace("Z", "+00:00")
     try:
-        moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+        return datetime.fromisoformat(whole)
     except ValueError as error:
         message = "end_at: expected a time in RFC 3339, such as 2026-01-31T12:00:00Z"
         raise ConfigError(message, path="end_at") from error
-    # Of a part of a second all is read: a replay ends after it.
-    return moment + timedelta(seconds=1) if moment.microsecond else moment
 
 
 def _for_workers(options: PipelineOptions, dataflow: Mapping[str, Any]) -> None:
@@ -209,8 +283,10 @@ def _for_workers(options: PipelineOptions, dataflow: Mapping[str, Any]) -> None:
     if "Dataflow" not in str(options.view_as(StandardOptions).runner):
         return
     workers = options.view_as(WorkerOptions)
-    workers.machine_type = workers.machine_type or dataflow.get("machine_type")
-    workers.num_workers = workers.num_workers or dataflow.get("num_workers")
-    workers.max_num_workers = workers.max_num_workers or dataflow.get("max_num_workers")
-    autoscaling = str(dataflow.get("autoscaling", "")).upper() or None
+    workers.machine_type = workers.machine_type or dataflow["machine_type"]
+    workers.num_workers = workers.num_workers or dataflow["num_workers"]
+    # More to begin with, on the command line, are also more at the most.
+    most = max(dataflow["max_num_workers"], workers.num_workers)
+    workers.max_num_workers = workers.max_num_workers or most
+    autoscaling = dataflow["autoscaling"].upper()
     workers.autoscaling_algorithm = workers.autoscaling_algorithm or autoscaling

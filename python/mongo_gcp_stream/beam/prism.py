@@ -40,10 +40,11 @@ class PrismUnavailableError(MongoGcpStreamError, FileNotFoundError):
 
 
 def prism_location(*, install: bool = True, cache: Path | None = None) -> Path:
-    """Find a Prism, or build that of the installed Beam: once, in two minutes, with a message.
+    """Find a Prism, or build that of the installed Beam once, which takes two minutes or so.
 
-    The first of these is taken: what `MONGO_GCP_STREAM_PRISM` names; `prism` on PATH; the one built
-    before. Of processes that call this at the same time one builds, and the others wait for it.
+    The first of these is taken: what `MONGO_GCP_STREAM_PRISM` names; `prism` on PATH, where that is
+    Beam's; the one built before. Of processes that call this at the same time one builds, and the
+    others wait for it.
 
     Args:
         install: Build one where there is none. It needs Go and downloads Prism's source.
@@ -60,7 +61,7 @@ def prism_location(*, install: bool = True, cache: Path | None = None) -> Path:
     if given:
         return _named(given)
     on_path = shutil.which("prism")
-    if on_path:
+    if on_path and _is_of_beam(on_path):
         return Path(on_path).absolute()
     beam = version("apache-beam")
     program = (cache or _user_cache()).absolute() / f"prism-{beam}" / "prism"
@@ -81,6 +82,22 @@ def _named(given: str) -> Path:
     return program
 
 
+def _is_of_beam(program: str) -> bool:
+    """Other programs are called so, too: Beam's has a port for jobs."""
+    try:
+        told = subprocess.run(
+            [program, "-help"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "-job_port" in told.stderr + told.stdout
+
+
 def _user_cache() -> Path:
     # The specification of XDG has relative paths ignored.
     given = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -93,9 +110,7 @@ def _build(program: Path, beam: str) -> None:
         program.parent.mkdir(parents=True, exist_ok=True)
         with _locked(program.parent / "lock"):
             if not program.exists():
-                message = (
-                    f"Building Prism {beam}, Beam's local runner, with {go}: once, about 2 minutes"
-                )
+                message = f"Building Beam's runner Prism {beam} with {go}: once, about 2 minutes"
                 print(message, file=sys.stderr, flush=True)  # noqa: T201
                 _install(go, program, beam)
     except PrismUnavailableError:

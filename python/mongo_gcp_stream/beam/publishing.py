@@ -170,6 +170,7 @@ class Publish(beam.DoFn):
         self._published = counter("messages_published")
         self._requests = counter("publish_requests")
         self._retries = counter("publish_retries")
+        self._invalid = counter("invalid")
         self._dead_lettered = counter("dead_lettered")
         self._latency = distribution("publish_latency_ms")
         self._batch_size = distribution("batch_size")
@@ -188,7 +189,9 @@ class Publish(beam.DoFn):
         if isinstance(element, MessageBatch):
             self._publish(element)
         elif isinstance(element, (ChangeBatch, ChangeEvent)):
-            self._publish(self._apply(element))
+            made = self._apply(element)
+            self._invalid.inc(made.invalid)
+            self._publish(made)
         else:
             message = self._plan.message(element)
             self._plain.append(message)

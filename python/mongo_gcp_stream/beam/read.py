@@ -38,8 +38,11 @@ Resume = Literal["RESUME_OR_NEW", "RESUME_OR_FAIL", "FAIL_IF_EXISTS"]
 WAIT_MS = 20
 """How long a bundle waits for its first event: streams that wait share a worker's threads."""
 
-BATCH_SIZE = 5000
+BATCH_SIZE = 10_000
 """Events that a bundle takes at the most."""
+
+CATCHING_UP = 1000
+"""A bundle with so many events is one of a backlog: latency does not matter yet."""
 
 BUNDLE_BYTES = 32 << 20
 """Bytes after which a bundle takes no more: between stages that are not fused it is in memory."""
@@ -104,7 +107,9 @@ class _Read(beam.DoFn):
             full = taken >= self._batch_size or size >= BUNDLE_BYTES
             if opening or full or tracker.current_restriction().finished:
                 break
-            piece = _next(reader, stream, self._batch_size - taken, 0)
+            # A backlog is worth the wait for a fuller bundle: requests get fuller with it.
+            wait = WAIT_MS if taken >= CATCHING_UP else 0
+            piece = _next(reader, stream, self._batch_size - taken, wait)
         if self._resume and left_at.after:
             finalizer.register(_Keep(stream, reader.slices, left_at.after, moved=taken > 0))
         READERS.give_back(Key(self._pipeline, stream, left_at), reader)

@@ -21,7 +21,7 @@ IDLE_SECONDS = 60.0
 """How long a reader that nobody takes stays open."""
 
 MOST = 256
-"""Readers that stay open at the most; each has read up to two replies of 16 MiB ahead.
+"""Readers that stay open at the most; each has read up to `flow.bytes_in_flight` ahead.
 
 More streams than that in one process are opened again with each bundle.
 """

@@ -8,6 +8,7 @@ import sys
 import click
 
 from mongo_gcp_stream import __version__
+from mongo_gcp_stream.cli.beam import beam as beam_command
 from mongo_gcp_stream.cli.check import check
 from mongo_gcp_stream.cli.completions import completions
 from mongo_gcp_stream.cli.dead_letter import dead_letter
@@ -104,6 +105,7 @@ def demo(events: int, rate: float, *, beam: bool) -> ExitCode:
 cli.add_command(position)
 cli.add_command(dead_letter)
 cli.add_command(run)
+cli.add_command(beam_command)
 cli.add_command(validate)
 cli.add_command(check)
 cli.add_command(setup)

@@ -1,4 +1,4 @@
-"""The original's entry point: its options, over `mongo-gcp-stream run`."""
+"""The original's entry point: its options, over `mongo-gcp-stream run` and `beam`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import click
 
 from mongo_gcp_stream.cli import main as command
+from mongo_gcp_stream.cli.beam import RUNNERS
 from mongo_gcp_stream.scripts.setup_pubsub import DEFAULT_CONFIG
 
 #: What overrides `gcp.project_id` for the core's loader.
@@ -18,10 +19,10 @@ _PROJECT = "MONGO_GCP_STREAM__GCP__PROJECT_ID"
 @click.option("--project", metavar="ID", help="The Google Cloud project, over `gcp.project_id`.")
 @click.option(
     "--runner",
-    type=click.Choice(["DirectRunner", "DataflowRunner"]),
+    type=click.Choice(["DirectRunner", *RUNNERS]),
     default="DirectRunner",
     show_default=True,
-    help="DirectRunner is one process on this machine, without Beam.",
+    help="DirectRunner is one process on this machine, without Beam; the others are Beam's.",
 )
 @click.option("--streaming", is_flag=True, help="It always does; accepted for old command lines.")
 @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
@@ -30,18 +31,16 @@ def run_pipeline(
 ) -> None:
     """Streams the changes of a configuration's sources to Pub/Sub until it is stopped.
 
-    Further options are those of `mongo-gcp-stream run`.
+    Further options are those of `mongo-gcp-stream run`, with a runner of Beam's those of
+    `mongo-gcp-stream beam`.
     """
     del streaming
-    if runner != "DirectRunner":
-        message = (
-            f"{runner} needs the Beam pipeline, which this version does not have; one process "
-            "does the work of `DirectRunner` and of several Dataflow workers"
-        )
-        raise click.UsageError(message)
     if project:
         os.environ[_PROJECT] = project
-    command(["run", "--config", config, *rest])
+    if runner == "DirectRunner":
+        command(["run", "--config", config, *rest])
+    of_beam = [f"--project={project}"] if project else []
+    command(["beam", "--config", config, "--runner", runner, *of_beam, *rest])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
@@ -7,8 +8,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::source::{Cluster, StartAt};
 
-/// Gives replies with events at these cluster times (seconds and ordinals), then waits for ever.
-struct Replies(VecDeque<Reply>);
+/// Gives replies with events at these cluster times (seconds and ordinals), then waits for ever; and
+/// how many are left.
+struct Replies(VecDeque<Reply>, Arc<AtomicUsize>);
+
+impl From<Vec<Reply>> for Replies {
+    fn from(replies: Vec<Reply>) -> Self {
+        Self(replies.into(), Arc::default())
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Reply {
@@ -37,6 +45,7 @@ impl Source for Replies {
 
     async fn next_batch(&mut self) -> Result<Batch, SourceError> {
         let Some(reply) = self.0.pop_front() else { return std::future::pending().await };
+        self.1.store(self.0.len(), Relaxed);
         let mut bytes = Vec::new();
         let events = reply.events.iter().map(|time| {
             let event = RawDocumentBuf::try_from(&doc! { "_id": token(*time) }).unwrap();
@@ -50,10 +59,14 @@ impl Source for Replies {
     }
 }
 
+fn budget() -> Budget {
+    Budget::new(1 << 20, 1000)
+}
+
 fn slices(replies: &[Reply], until: Option<(u32, u32)>) -> Slices {
-    let source = Replies(replies.iter().cloned().collect());
+    let source = Replies::from(replies.to_vec());
     let until = until.map(|(time, increment)| Timestamp { time, increment });
-    Slices::start(async { Ok(Opened { position: OPENING, source, bound: None }) }, until)
+    Slices::start(async { Ok(Opened { position: OPENING, source, bound: None }) }, until, budget())
 }
 
 fn reply(events: &[(u32, u32)], post_batch: Option<(u32, u32)>) -> Reply {
@@ -115,9 +128,21 @@ async fn an_end_is_inclusive_and_reached_by_an_event_after_it_or_an_empty_reply(
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_reads_ahead_as_far_as_the_budget_lets_it_and_then_goes_on() {
+    let replies: Vec<_> = (0..20).map(|second| reply(&[(second + 5, 1)], None)).collect();
+    let source = Replies::from(replies);
+    let left = Arc::clone(&source.1);
+    let opened = async { Ok(Opened { position: OPENING, source, bound: None }) };
+    let mut slices = Slices::start(opened, None, Budget::new(1 << 20, 3));
+    tokio::time::sleep(WAIT).await;
+    assert_eq!(left.load(Relaxed), 16, "three wait, and one more is read");
+    assert_eq!(all(&mut slices, 1).await.len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_is_told_after_what_came_before_it() {
     let failing: Result<Opened<Replies>, Error> = Err(ended());
-    let mut slices = Slices::start(async { failing }, None);
+    let mut slices = Slices::start(async { failing }, None, budget());
     assert_eq!(slices.next(1).await.unwrap_err().to_string(), "the stream has ended");
 }
 

@@ -336,7 +336,9 @@ fn settings_of_a_source() {
 fn ids_and_uris() {
     let uri = "mongodb.connections.main.uri: expected a connection string that begins with \
                `mongodb://` or `mongodb+srv://`";
-    for wrong in ["localhost:27017", "http://db", "''", "mongodb://"] {
+    for wrong in
+        ["localhost:27017", "http://db", "''", "mongodb://", "secret://projects/p/secrets/s"]
+    {
         refused("${MONGODB_URI}", wrong, uri);
     }
     let name = "expected a name of 1 to 100 letters, digits, `_` and `-`";

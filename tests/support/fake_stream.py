@@ -1,0 +1,140 @@
+"""A change stream in memory, for orders of events that a server cannot be made to produce."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import bson
+from mongo_gcp_stream._core import position_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ClusterTime = tuple[int, int]
+
+
+class Item(NamedTuple):
+    """A change, or the server's no-op, which moves the position only."""
+
+    time: ClusterTime
+    number: int | None
+
+
+class Batch(list[int]):
+    """The numbers of changes."""
+
+    nbytes = 1
+
+
+class Slice(NamedTuple):
+    """As the core's."""
+
+    batch: Batch | None
+    position: bytes
+    time: ClusterTime
+    done: bool = False
+
+
+def _position(time: ClusterTime) -> bytes:
+    return bson.encode({"token": {"_data": f"82{time[0]:08x}{time[1]:08x}2B04"}})
+
+
+@dataclass
+class FakeStream:
+    """What the server has, and `open` of the core's `Sources`.
+
+    Attributes:
+        earliest: Where a stream opens that has no position: before all, else after all.
+        ready: How many slices come in time before one does not.
+        moment: Called before and after each slice: what happens elsewhere at that moment.
+    """
+
+    earliest: bool = False
+    ready: int = 0
+    moment: Callable[[], None] = field(default=lambda: None)
+    items: list[Item] = field(default_factory=list)
+
+    def append(self, gap: int, *, change: bool = True) -> None:
+        """Another change, or a no-op, `gap` seconds after the last one."""
+        seconds, ordinal = self._time(len(self.items))
+        number = len(self.items) if change else None
+        self.items.append(Item((seconds + gap, ordinal + 1), number))
+
+    def index(self, position: bytes) -> int:
+        """How many items lie before a position."""
+        time = position_time(position)
+        return next(at for at in range(len(self.items) + 1) if self._time(at) == time)
+
+    def open(self, stream: str, start: bytes | None, until: ClusterTime | None) -> Slices:  # noqa: ARG002
+        """As the core's."""
+        if start is not None:
+            return Slices(self, self.index(start), until)
+        return Slices(self, 0 if self.earliest else len(self.items), until)
+
+    def _time(self, before: int) -> ClusterTime:
+        """The time of the position that so many items lie before."""
+        return self.items[before - 1].time if before else (1000, 0)
+
+    def after(self, count: int) -> tuple[bytes, ClusterTime]:
+        """The position that so many items lie before, and its time."""
+        time = self._time(count)
+        return _position(time), time
+
+
+class Slices:
+    """As the core's: the first slice tells where the stream opened."""
+
+    def __init__(self, stream: FakeStream, at: int, until: ClusterTime | None) -> None:
+        self._stream = stream
+        self._at = at
+        self._until = until
+        self._opened = False
+
+    def next(self, most: int, timeout_ms: int) -> Slice | None:  # noqa: ARG002
+        """As the core's."""
+        self._stream.moment()
+        piece = self._next(most)
+        self._stream.moment()
+        return piece
+
+    def _next(self, most: int) -> Slice | None:
+        stream = self._stream
+        if not stream.ready or (self._opened and self._at == len(stream.items)):
+            return None
+        stream.ready -= 1
+        if not self._opened:
+            self._opened = True
+            return Slice(None, *stream.after(self._at))
+        first = stream.items[self._at]
+        if self._until and first.time > self._until:
+            return Slice(None, *stream.after(self._at), done=True)
+        if first.number is None:
+            self._at += 1
+            return Slice(None, *stream.after(self._at))
+        return self._cut(first, most)
+
+    def _cut(self, first: Item, most: int) -> Slice:
+        """Changes of one second; where a no-op follows them, the position may lie behind it."""
+        batch = Batch()
+        for item in self._stream.items[self._at :]:
+            if len(batch) == most or item.number is None or item.time[0] != first.time[0]:
+                break
+            batch.append(item.number)
+        self._at += len(batch)
+        time = self._stream.after(self._at)[1]
+        rest = self._stream.items[self._at :]
+        if rest and rest[0].number is None and not self._until:
+            self._at += 1
+        return Slice(batch, self._stream.after(self._at)[0], time)
+
+
+class FakeSources:
+    """Stands for `sources_of`."""
+
+    def __init__(self, stream: FakeStream) -> None:
+        self._stream = stream
+
+    def __call__(self, settings: Any, _resume: str | None) -> FakeStream:  # noqa: ARG002
+        """The sources of any configuration."""
+        return self._stream
