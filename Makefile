@@ -56,7 +56,6 @@ lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, pyright, and the stu
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(PYRIGHT)
-	$(PYRIGHT) --verifytypes mongo_gcp_stream --ignoreexternal
 	$(BIN)/stubtest --allowlist tests/stubtest.allow mongo_gcp_stream._core
 
 fmt: $(VENV)/.locked ## Format Rust and Python

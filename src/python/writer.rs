@@ -41,16 +41,11 @@ impl Transform {
     fn apply(&self, py: Python<'_>, batch: &ChangeBatch) -> PyResult<MessageBatch> {
         let context = transform::Context::now();
         let done = py.detach(|| self.transform.apply_batch(0, batch.batch(), &context));
-        match done.refused {
-            Some(refused) => Err(to_python(py, &refused.into())),
-            None => {
-                let stream = Arc::clone(&self.stream);
-                Ok(MessageBatch {
-                    invalid: done.invalid,
-                    ..MessageBatch::new(stream, done.messages)
-                })
-            }
+        if let Some(refused) = done.refused {
+            return Err(to_python(py, &refused.into()));
         }
+        let made = MessageBatch::new(Arc::clone(&self.stream), done.messages);
+        Ok(MessageBatch { invalid: done.invalid, ..made })
     }
 }
 
@@ -98,7 +93,7 @@ fn is_letter(message: &Message) -> bool {
 }
 
 /// Dead letters as Python has them.
-fn letters<'py>(py: Python<'py>, messages: impl IntoIterator<Item = Message>) -> Vec<Letter<'py>> {
+fn letters(py: Python<'_>, messages: impl IntoIterator<Item = Message>) -> Vec<Letter<'_>> {
     let content = messages.into_iter().map(|message| message.content());
     content.map(|(data, attributes)| (PyBytes::new(py, &data), attributes)).collect()
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bson import Decimal128, ObjectId
-from google.cloud import pubsub_v1  # type: ignore[import-untyped]
+from google.cloud import pubsub_v1
 from mongo_gcp_stream.cli.exit_codes import ExitCode
 
 from tests.support.bigquery_model import Table, sequence

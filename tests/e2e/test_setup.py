@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from google.cloud import pubsub_v1  # type: ignore[import-untyped]
+from google.cloud import pubsub_v1
 from mongo_gcp_stream.cli.exit_codes import ExitCode
 
 from tests.support.line import PROJECT

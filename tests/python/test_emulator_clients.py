@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.api_core import exceptions
-from google.cloud import pubsub_v1  # type: ignore[import-untyped]
+from google.cloud import pubsub_v1
 
 from tests.support.pubsub_fake import EMULATOR_GO, build
 

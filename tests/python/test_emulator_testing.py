@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core import exceptions
-from google.cloud import pubsub_v1  # type: ignore[import-untyped]
+from google.cloud import pubsub_v1
 from mongo_gcp_stream.testing import Emulator
 
 from tests.support.runner import PROGRAM

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, get_args
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 import pytest
 from google.api_core import exceptions
 from google.pubsub_v1 import PublisherClient, PubsubMessage, SubscriberClient

@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: How long a worker may take to end after its pipeline; it takes a moment.
+_WORKER_SECONDS = 10.0
+
 
 def prism_program() -> Path:
     """Where Prism is: for tests a built one is kept in `target/prism/`."""
@@ -60,7 +63,11 @@ class PrismServer:
         return self._process.log()
 
     def close(self) -> None:
-        """End it."""
+        """End it, after the workers of its pipelines: one that loses its runner fails."""
+        for thread in threading.enumerate():
+            # A pipeline has ended as soon as Prism says so; its worker is told a little later.
+            if thread.name.startswith(("run_worker_", "read_grpc_client_inputs")):
+                thread.join(_WORKER_SECONDS)
         self._process.close()
 
     def __enter__(self) -> Self:

@@ -135,6 +135,6 @@ class FakeSources:
     def __init__(self, stream: FakeStream) -> None:
         self._stream = stream
 
-    def __call__(self, settings: Any) -> FakeStream:  # noqa: ARG002
+    def __call__(self, settings: Any, _resume: str | None) -> FakeStream:  # noqa: ARG002
         """The sources of any configuration."""
         return self._stream

@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import grpc  # type: ignore[import-untyped]
-from google.cloud.pubsub_v1 import types  # type: ignore[import-untyped]
-from google.iam.v1 import iam_policy_pb2  # type: ignore[import-untyped]
+import grpc
+from google.cloud.pubsub_v1 import types
+from google.iam.v1 import iam_policy_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

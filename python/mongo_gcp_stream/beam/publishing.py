@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -76,6 +77,7 @@ class _Kind(NamedTuple):
     settings: Settings
     stream: str
     keep_letters: bool
+    emulator: str | None
 
 
 _WRITERS = Writers()
@@ -101,7 +103,9 @@ class Plan(NamedTuple):
         settings = self.settings
         if stream == MESSAGES or settings is None:
             settings = _settings_for(settings, self.topic, stream)
-        return _Kind(settings, stream, self.keep_letters)
+        # One test after the other may have an emulator of its own.
+        emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
+        return _Kind(settings, stream, self.keep_letters, emulator)
 
     def takes_letters(self) -> bool:
         """Whether dead letters among the messages have a place."""
@@ -325,5 +329,6 @@ def _telling(stream: str, topic: str | None) -> Iterator[None]:
     try:
         yield
     except MongoGcpStreamError as error:
-        message = f"{stream}: not published: {error}. {error.hint}"
-        raise PublishError(message, topic or "", error, hint=error.hint) from error
+        hint = error.hint.replace("configure `dead_letter`", "give WriteToPubSub a `dead_letter`")
+        message = f"{stream}: not published: {error}. {hint}"
+        raise PublishError(message, topic or "", error, hint=hint) from error

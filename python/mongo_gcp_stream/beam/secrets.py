@@ -61,7 +61,7 @@ def _client() -> Any:
     fake = os.environ.get(ENDPOINT_VARIABLE)
     if not fake:
         return secretmanager.SecretManagerServiceClient()
-    import grpc  # type: ignore[import-untyped]  # noqa: PLC0415
+    import grpc  # noqa: PLC0415
     from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (  # noqa: PLC0415
         SecretManagerServiceGrpcTransport,
     )

@@ -54,7 +54,7 @@ class WriteToPubSub(beam.PTransform):
     arrive at that step, across bundles. It brings back no order that was lost before, by a
     Reshuffle or a GroupByKey; and a bundle that is tried again repeats what it has sent, so a
     stretch of a key may come twice, in order each time. It costs a shuffle: of 1 KB messages on
-    Prism, it published about a third as many a second.
+    Prism, it published about a quarter as many a second.
 
     `PUBSUB_EMULATOR_HOST` is obeyed. Counts `messages_published`, `publish_requests`,
     `publish_retries`, `dead_lettered`, and the distributions `batch_size` and `publish_latency_ms`

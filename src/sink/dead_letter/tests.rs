@@ -115,6 +115,7 @@ fn start(
         commands,
         file: file.map(Arc::new),
         topic: None,
+        asked: None,
         accepted: mpsc::channel(1).1,
         receipts,
         waiting: HashMap::new(),
