@@ -17,6 +17,7 @@ from apache_beam.transforms.window import FixedWindows
 from mongo_gcp_stream.beam import pipeline as pipeline_module
 from mongo_gcp_stream.beam.options import MongoDBToPubSubOptions
 from mongo_gcp_stream.beam.pipeline import build_pipeline, configuration
+from mongo_gcp_stream.beam.settings import Settings
 from mongo_gcp_stream.config import Config, load_config
 from mongo_gcp_stream.errors import ConfigError
 
@@ -114,6 +115,17 @@ def test_more_workers_to_begin_with_are_more_at_the_most() -> None:
     workers = options.view_as(WorkerOptions)
     assert (workers.num_workers, workers.max_num_workers) == (4, 4)
     assert workers.autoscaling_algorithm == "THROUGHPUT_BASED"
+
+
+def test_a_variable_is_put_in_once(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds may look like another one."""
+    monkeypatch.setenv("PASSWORD", "a${b}c$$d")
+    line.configure(uri="mongodb://app:${PASSWORD}@localhost/?replicaSet=rs0")
+    options = PipelineOptions(["--runner=PrismRunner"])
+    tree = configuration(options, configuration(options, line.config))
+    built = json.loads(Settings.of(tree).resolved())
+    uri = built["mongodb"]["connections"]["main"]["uri"]
+    assert uri == "mongodb://app:a${b}c$$d@localhost/?replicaSet=rs0"
 
 
 def test_the_only_source_keeps_what_the_options_do_not_say(line: Line) -> None:

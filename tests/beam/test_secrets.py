@@ -42,7 +42,7 @@ def secret_manager(values: dict[str, str]) -> Iterator[list[str]]:
         asked.append(request.name)
         if request.name not in values:
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "Permission denied on resource")
-        payload = {"data": values[request.name].encode()}
+        payload = {"data": values[request.name].encode(errors="surrogateescape")}
         return AccessSecretVersionResponse(name=request.name, payload=payload)
 
     method = grpc.unary_unary_rpc_method_handler(
@@ -108,6 +108,16 @@ def test_a_secret_that_cannot_be_read_is_named_and_told_what_to_do() -> None:
         secrets.resolve(REFERENCE)
     assert str(caught.value).startswith("the secret projects/mine/secrets/mongodb/versions/latest")
     assert "roles/secretmanager.secretAccessor" in caught.value.hint
+
+
+def test_a_secret_that_is_no_text_is_named_and_not_shown() -> None:
+    name = REFERENCE.removeprefix(secrets.PREFIX)
+    with secret_manager({name: f"{CANARY}\udcff"}), pytest.raises(MongoGcpStreamError) as caught:
+        secrets.resolve(REFERENCE)
+    assert f"the secret {name} cannot be used" in str(caught.value)
+    told = f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r}"
+    assert CANARY not in told
+    assert caught.value.__suppress_context__
 
 
 def test_a_pipeline_is_not_what_reads_a_secret() -> None:

@@ -69,6 +69,8 @@ class Launched:
     """
 
     def __init__(self, pipeline: beam.Pipeline, *, shared_fate: bool) -> None:
+        if shared_fate:
+            _ignore_lost_calls()
         self._result: PipelineResult = pipeline.run()
         self._shared_fate = shared_fate
         self._asked = False
@@ -139,13 +141,22 @@ def how_to_end(job: str, options: PipelineOptions) -> str:
     )
 
 
+def _ignore_lost_calls() -> None:
+    """Beam's threads complain of a runner that is gone; who waits for the pipeline is told, too."""
+    hook = threading.excepthook
+
+    def told(arguments: threading.ExceptHookArgs) -> None:
+        if arguments.exc_type.__module__.partition(".")[0] != "grpc":
+            hook(arguments)
+
+    threading.excepthook = told
+
+
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Beam's threads complain about a pipeline that is cancelled, each in its own way."""
+    """Of a pipeline that is cancelled there is more in Beam's log than anybody wants to know."""
     logging.disable(logging.CRITICAL)
-    hook, threading.excepthook = threading.excepthook, lambda _: None
     try:
         yield
     finally:
-        threading.excepthook = hook
         logging.disable(logging.NOTSET)

@@ -51,7 +51,14 @@ def _read(name: str) -> str:
             hint="Give the worker's service account the role roles/secretmanager.secretAccessor "
             "on it, and see that the version exists and is enabled.",
         ) from None
-    text: str = version.payload.data.decode()
+    try:
+        text: str = version.payload.data.decode()
+    except UnicodeDecodeError:
+        # Not as its cause: it carries the bytes.
+        raise MongoGcpStreamError(
+            f"the secret {name} cannot be used: it is no text",
+            hint="Store the connection string itself, with nothing around it.",
+        ) from None
     return text.strip()
 
 

@@ -51,9 +51,10 @@ class Settings:
         return cls(Config.of(config).to_json())
 
     def tree(self) -> dict[str, Any]:
-        """The mapping."""
+        """The mapping as it would stand in a file: to be changed, and checked once more."""
         tree: dict[str, Any] = json.loads(self.text)
-        return tree
+        # No variable is looked for in `transforms`.
+        return {key: part if key == "transforms" else _written(part) for key, part in tree.items()}
 
     def streams(self) -> list[str]:
         """The names of its streams, `<connection id>.<source name>`."""
@@ -79,12 +80,21 @@ class Settings:
         return self._with_secrets(secrets.resolve)
 
     def _with_secrets(self, value: Callable[[str], str]) -> str:
-        tree = self.tree()
+        tree = json.loads(self.text)
         connections = tree["mongodb"]["connections"].values()
         named = [at for at in connections if secrets.is_reference(at["uri"])]
         for connection in named:
             connection["uri"] = value(connection["uri"])
         return json.dumps(tree) if named else self.text
+
+
+def _written(value: Any) -> Any:
+    """What has its variables in place, so that what looks like one in it stays as it is."""
+    if isinstance(value, dict):
+        return {key: _written(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_written(part) for part in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def of_source(

@@ -76,9 +76,9 @@ def beam(
 
     \b
     On a Flink cluster, by its job server:
-      mongo-gcp-stream beam ... --runner PortableRunner --job_endpoint=localhost:8099
+      --runner PortableRunner --job_endpoint=localhost:8099
     On Dataflow, where the job goes on when this command has ended:
-      mongo-gcp-stream beam ... --runner DataflowRunner --project=P --region=R --temp_location=gs://B/tmp
+      --runner DataflowRunner --project=P --region=R --temp_location=gs://BUCKET/temp
 
     Beam's own options are taken as they are, and so are those of the template, which go before the
     configuration: --mongodb_uri, --database, --collection, --output_topic, --dead_letter_topic,
