@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from mongo_gcp_stream.beam.prism import VARIABLE
 
+from tests.support.beam_runner import prism_program
 from tests.support.commands import commands, examples
 from tests.support.dead_letters import DeadLetters
 from tests.support.runner import PROGRAM
@@ -38,11 +40,13 @@ class Scene:
     def start(self, example: str) -> subprocess.Popen[str]:
         """Type an example."""
         path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+        # In an empty home one would be built.
+        prism = {VARIABLE: str(prism_program())} if "beam" in example else {}
         return subprocess.Popen(
             # `exec`: signals reach the program itself.
             ["bash", "-c", f"exec {example}"],
             cwd=self.folder,
-            env={**os.environ, **self.line.env, "PATH": path, "HOME": str(self.folder)},
+            env={**os.environ, **self.line.env, **prism, "PATH": path, "HOME": str(self.folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
