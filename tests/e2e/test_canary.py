@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bson import ObjectId
+from mongo_gcp_stream.beam.prism import VARIABLE
 from mongo_gcp_stream.cli.exit_codes import ExitCode
 from mongo_gcp_stream.testing import Mongod
 
+from tests.support.beam_runner import prism_program
 from tests.support.canaries import Canaries
 from tests.support.commands import commands
 from tests.support.line import STREAM, Line
 from tests.support.runner import PROGRAM, Process
 from tests.support.terminal import OnTerminal
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -330,15 +334,30 @@ def test_google_credentials_that_are_wrong(cage: Cage) -> None:
         cage.search(process.stdout.encode() + process.stderr.encode())
 
 
+def test_a_pipeline_on_beam(cage: Cage) -> None:
+    command = ("beam", "--config", str(cage.line.config), f"--checkpoint={cage.line.folder}/state")
+    env = {**cage.line.env, VARIABLE: str(prism_program())}
+    with Process(*command, env=env) as process:
+        eventually((cage.line.folder / "state/main.orders.json").exists, "the opening position")
+        cage.write()
+        cage.line.pubsub.wait(distinct_event_ids=5)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 0, process.stderr
+    assert any(VALUE.encode() in message.data for message in cage.line.pubsub.messages())
+    cage.search(process.stdout.encode() + process.stderr.encode())
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("name", "fault"),
     [
-        name
+        (name, fault)
         for name, command in commands().items()
         if name != "run" and any("--config" in option.opts for option in command.params)
+        for fault in ("none", "password", "uri", "key")
+        # A pipeline that works has no end: the test above.
+        if (name, fault) != ("beam", "none")
     ],
 )
-@pytest.mark.parametrize("fault", ["none", "password", "uri", "key"])
 def test_every_other_command(cage: Cage, name: str, fault: str) -> None:
     dead_letter = {"file": {"path": str(cage.line.folder / "dead.jsonl")}}
     cage.configure(dead_letter=dead_letter)
