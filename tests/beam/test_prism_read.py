@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +176,20 @@ def test_a_read_with_an_end_is_a_bounded_pipeline(shop: Shop, output: Any) -> No
         events = elements | beam.Reshuffle() | beam.FlatMap(events_of)
         found = events | beam.Map(lambda event: event.full_document["n"])
         assert_that(found, equal_to(list(range(10))))
+
+
+def test_it_counts(shop: Shop) -> None:
+    shop.insert(*range(10))
+    last = shop.client.admin.command("ping")["operationTime"].time
+    end_at = datetime.fromtimestamp(last, timezone.utc)
+    pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    pipeline | orders(shop, batch_size=4, options={"startup": "earliest"}, end_at=end_at)
+    found = pipeline.run().metrics().query()
+    counters = {it.key.metric.name: it.committed for it in found["counters"]}
+    assert counters["events_read"] == 10
+    lag = next(it for it in found["distributions"] if it.key.metric.name == "lag_seconds")
+    assert lag.committed.count >= 3, "one for each bundle with events"
+    assert 0 <= lag.committed.min <= lag.committed.max <= time.time() - last
 
 
 def events_of(element: ChangeBatch | ChangeEvent) -> list[ChangeEvent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,6 +18,7 @@ from apache_beam.utils.timestamp import Timestamp
 from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, Sources
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
+from mongo_gcp_stream.beam.metrics import counter, distribution
 from mongo_gcp_stream.beam.readers import READERS, Key, Reader, sources_of
 from mongo_gcp_stream.beam.restriction import Positions, Stream, Watermarks
 from mongo_gcp_stream.beam.settings import Settings, of_source
@@ -77,6 +79,8 @@ class _Read(beam.DoFn):
         self._output = output
         #: Readers of one pipeline are never taken for those of another.
         self._pipeline = uuid.uuid4().hex
+        self._read = counter("events_read")
+        self._lag = distribution("lag_seconds")
 
     def setup(self) -> None:
         log.start()
@@ -110,10 +114,18 @@ class _Read(beam.DoFn):
             # A backlog is worth the wait for a fuller bundle: requests get fuller with it.
             wait = WAIT_MS if taken >= CATCHING_UP else 0
             piece = _next(reader, stream, self._batch_size - taken, wait)
+        self._count(taken, left_at)
         if self._resume and left_at.after:
             finalizer.register(_Keep(stream, reader.slices, left_at.after, moved=taken > 0))
         READERS.give_back(Key(self._pipeline, stream, left_at), reader)
         tracker.defer_remainder(reader.delay(taken))
+
+    def _count(self, taken: int, left_at: Position) -> None:
+        reached = left_at.time().seconds()
+        self._read.inc(taken)
+        if taken and reached > 0:
+            # Cluster time is the server's clock: one that runs ahead is no lag.
+            self._lag.update(max(0, int(time.time()) - reached))
 
     def _open(self, stream: str, position: Position) -> Reader:
         sources = sources_of(self._settings, self._resume)
@@ -192,6 +204,9 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
 
     The watermark follows the cluster time of what was read, and on an idle stream that of the
     server's post-batch token, which moves every 10 s by default (`periodicNoopIntervalSecs`).
+
+    Counts `events_read` and the distribution `lag_seconds` (of bundles with events: this machine's
+    clock less the cluster time reached), under `mongo_gcp_stream`.
 
     Runs on Prism, Flink and Dataflow; with `end_at` on the DirectRunner, too.
 
