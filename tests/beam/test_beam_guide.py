@@ -115,6 +115,6 @@ def test_the_names_in_its_tables_exist() -> None:
     rows = re.findall(r'^\| `"(\w+)"`', PAGE, re.MULTILINE)
     assert tuple(rows) == get_args(read.Resume)
     metrics = PAGE.partition("## Metrics")[2].partition("## Runners")[0]
-    sources = [Path(module.__file__ or "").read_text() for module in (publishing, transform)]
+    sources = [Path(module.__file__ or "").read_text() for module in (read, publishing, transform)]
     made = set(re.findall(r'(?:counter|distribution)\("(\w+)"\)', "".join(sources)))
     assert set(re.findall(r"`(\w+)`", metrics)) == made | {"mongo_gcp_stream"}
