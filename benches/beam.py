@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +50,7 @@ class Flow:
     delay_ms: int
     events: int
     cpu_us_per_event: float
-    """User and system time of the process, less that of the same process without an event."""
+    """User and system time of the process, start-up left out."""
     events_per_second: float
     """From the first to the last request that the fake took."""
     messages_per_request: float
@@ -93,12 +92,10 @@ def _run(place: Scene, events: Backlog, delay_ms: int) -> Flow:
 
 
 def _pipeline(place: Scene, way: str, events: Backlog, delay_ms: int) -> Flow:
-    """Runs the pipeline without an event, then on the backlog, and settles the account."""
+    """Runs the pipeline on the backlog, and settles the account."""
     count = len(events.documents)
     place.begin(delay_ms)
-    # As long as the backlog takes by itself: an idle pipeline has a cost, too.
-    idle = _cpu_seconds(place, _command(place, way, events.end), 0)
-    busy = _cpu_seconds(place, _command(place, way, events.start), count)
+    cost = _cpu_us_per_event(place, _command(place, way, events.start), count)
     stats = place.fake.stats()
     if way == "ours":
         account = settle(place.fake.messages(), events.documents, stats["mixed_keys"])
@@ -107,7 +104,6 @@ def _pipeline(place: Scene, way: str, events: Backlog, delay_ms: int) -> Flow:
     seconds = max(stats["last_commit_ms"] - stats["first_commit_ms"], 1.0) / 1000
     name = {"ours": "Beam, our transforms", "stock": "Beam, our reader and Beam's sink"}[way]
     messages = stats["mean_messages"]
-    cost = (busy - idle) / count * 1e6
     return _told(Flow(name, delay_ms, count, cost, stats["messages"] / seconds, messages))
 
 
@@ -116,22 +112,19 @@ def _command(place: Scene, way: str, token: str) -> list[str]:
     return [sys.executable, program, way, place.uri, token]
 
 
-def _cpu_seconds(place: Scene, command: list[str], messages: int) -> float:
-    """CPU time of a pipeline until it has published so many messages; of none: until it idles."""
+def _cpu_us_per_event(place: Scene, command: list[str], messages: int) -> float:
+    """What a pipeline takes to publish so many messages."""
     # In a session of its own: the Prism that it starts goes with it.
     process = subprocess.Popen(
         command, env=place.env, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        if messages:
-            place.fake.wait(messages=messages, timeout_ms=600_000)
-        else:
-            time.sleep(15)
+        place.fake.wait(messages=messages, timeout_ms=600_000)
         process.terminate()
         out, _ = process.communicate(timeout=60)
     finally:
         end_session(process)
-    return float(json.loads(out.splitlines()[-1])["cpu_seconds"])
+    return float(json.loads(out.splitlines()[-1])["cpu_us_per_event"])
 
 
 def _markdown(flows: list[Flow], delays: Latency) -> str:

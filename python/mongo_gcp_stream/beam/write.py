@@ -121,7 +121,9 @@ class WriteToPubSub(beam.PTransform):
         """Publish a PCollection."""
         if self._dead_letter is None:
             pcoll, step = self._steps(pcoll, self._plan)
-            return pcoll | "Publish" >> step.with_output_types(None)
+            published = pcoll | "Publish" >> step.with_output_types(None)
+            _let_prism_rest(published)
+            return published
         written = self.apart(pcoll)
         _ = written.dead_letters | "DeadLetters" >> write_letters(self._dead_letter)
         return written.published
@@ -146,6 +148,17 @@ class WriteToPubSub(beam.PTransform):
         by_lane = beam.ParDo(ByLane(plan)).with_output_types(tuple[str, MessageBatch])
         lanes = pcoll | "AllOrder" >> beam.WindowInto(GlobalWindows()) | "ByLane" >> by_lane
         return lanes, beam.ParDo(PublishInOrder(plan))
+
+
+def _let_prism_rest(published: beam.PCollection) -> None:
+    """Give the stage that ends here an output, which stays empty: nothing else consumes it.
+
+    Prism 2.77 waits for a bundle and for the end of its outputs in one `select`, and has closed the
+    channel for these already where a stage has none: it then spins on one core for as long as the
+    bundle lasts (`internal/stage.go`, `Execute`).
+    """
+    if type(published.pipeline.runner).__name__ == "PrismRunner":
+        _ = published | "End" >> beam.Reshuffle() | "Nothing" >> beam.Filter(bool)
 
 
 class _Apart(beam.PTransform):
