@@ -26,6 +26,22 @@ pub enum Error {
     Internal(String),
 }
 
+impl Error {
+    /// The name of what kind of error it is, such as `HistoryLost`; that of its class where that has
+    /// only one.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Config(_) => "Config".into(),
+            Self::Source(error) => format!("{:?}", error.kind),
+            Self::Record(error) => format!("{:?}", error.kind),
+            Self::Publish(error) => format!("{:?}", error.kind),
+            Self::Checkpoint(error) => format!("{:?}", error.kind),
+            Self::Internal(_) => "Internal".into(),
+        }
+    }
+}
+
 /// The configuration is wrong at `path`; nothing was started.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}: {message}")]

@@ -26,7 +26,13 @@ class MongoGcpStreamError(Exception):
 
     Attributes:
         hint: What can be done about it, in one sentence; empty where nothing is known.
+        kind: What kind of trouble, such as `"HistoryLost"` or `"Conflict"`, where the core tells;
+            else empty.
+        retryable: Whether doing the same again may help.
     """
+
+    kind: str = ""
+    retryable: bool = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -34,6 +34,17 @@ impl Resume {
     }
 }
 
+/// How soon a position is to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Nothing comes after it, or nothing may be read before it is safe.
+    AtOnce,
+    /// Events moved it: `checkpoint.interval`.
+    Events,
+    /// Empty replies alone moved it: `checkpoint.idle_interval`.
+    Idle,
+}
+
 /// The checkpoint of one stream, moved by whichever worker has its bundles.
 ///
 /// The runner's own checkpoint is the truth while the pipeline lives; this one follows it. Workers
@@ -52,6 +63,8 @@ struct State {
     epoch: Option<u64>,
     sequence: u64,
     stored: Option<(Position, Instant)>,
+    /// Events have moved the position since it was stored.
+    moved: bool,
 }
 
 impl LowerBound {
@@ -76,20 +89,22 @@ impl LowerBound {
                 "FAIL_IF_EXISTS: stream {stream} has a checkpoint, of a pipeline before this one"
             ))),
             _ => {
-                self.state.lock().await.epoch = Some(taken.epoch);
+                let mut state = self.state.lock().await;
+                // Whatever an earlier pipeline of this process has stored: this one begins here.
+                *state = State { epoch: Some(taken.epoch), ..State::default() };
                 Ok(taken.position)
             }
         }
     }
 
-    /// Stores `position`, if that is due, and later than what is stored; true where it was. `moved`
-    /// by events, or by empty replies alone, which count less often.
+    /// Stores `position`, if that is due, and later than what is stored; true where it was.
     ///
     /// # Errors
     /// Those of the store; the next call tries again.
-    pub async fn keep(&self, position: &Position, moved: bool) -> Result<bool, CheckpointError> {
+    pub async fn keep(&self, position: &Position, pace: Pace) -> Result<bool, CheckpointError> {
         let mut state = self.state.lock().await;
-        if !self.is_due(&state, position, moved) {
+        state.moved |= pace == Pace::Events;
+        if !self.is_due(&state, position, pace) {
             return Ok(false);
         }
         let epoch = if let Some(epoch) = state.epoch {
@@ -109,14 +124,19 @@ impl LowerBound {
         stored?;
         state.sequence = sequence;
         state.stored = Some((position.clone(), Instant::now()));
+        state.moved = false;
         Ok(true)
     }
 
-    fn is_due(&self, state: &State, position: &Position, moved: bool) -> bool {
+    fn is_due(&self, state: &State, position: &Position, pace: Pace) -> bool {
         let Some((stored, at)) = &state.stored else { return true };
-        let wait: Duration =
-            if moved { self.intervals.interval } else { self.intervals.idle_interval };
-        stored != position && at.elapsed() >= wait
+        let wait = match pace {
+            Pace::AtOnce => Duration::ZERO,
+            // What an earlier bundle has moved waits no longer for the idle ones after it.
+            Pace::Events | Pace::Idle if state.moved => self.intervals.interval,
+            Pace::Events | Pace::Idle => self.intervals.idle_interval,
+        };
+        stored != position && !is_later(stored, position) && at.elapsed() >= wait
     }
 }
 
@@ -152,14 +172,28 @@ mod tests {
         let store = Arc::<MemoryStore>::default();
         let worker = worker(&store);
         assert_eq!(worker.begin(Resume::OrNew).await, Ok(None));
-        assert_eq!(worker.keep(&position(1), false).await, Ok(true), "the first at once");
-        assert_eq!(worker.keep(&position(2), true).await, Ok(false), "not yet");
+        assert_eq!(worker.keep(&position(1), Pace::Idle).await, Ok(true), "the first at once");
+        assert_eq!(worker.keep(&position(2), Pace::Events).await, Ok(false), "not yet");
         tokio::time::advance(INTERVALS.interval).await;
-        assert_eq!(worker.keep(&position(3), false).await, Ok(false), "idle");
-        assert_eq!(worker.keep(&position(3), true).await, Ok(true));
+        assert_eq!(worker.keep(&position(3), Pace::Idle).await, Ok(true), "2 has waited for it");
+        tokio::time::advance(INTERVALS.interval).await;
+        assert_eq!(worker.keep(&position(4), Pace::Idle).await, Ok(false), "idle");
+        assert_eq!(worker.keep(&position(4), Pace::Events).await, Ok(true));
         tokio::time::advance(INTERVALS.idle_interval).await;
-        assert_eq!(worker.keep(&position(3), true).await, Ok(false), "where it was");
-        assert_eq!(stored(&store).await, Some(position(3)));
+        assert_eq!(worker.keep(&position(4), Pace::Events).await, Ok(false), "where it was");
+        assert_eq!(worker.keep(&position(2), Pace::Events).await, Ok(false), "before that");
+        assert_eq!(stored(&store).await, Some(position(4)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_position_waits_for_nothing() {
+        let store = Arc::<MemoryStore>::default();
+        let worker = worker(&store);
+        worker.begin(Resume::OrNew).await.unwrap();
+        worker.keep(&position(1), Pace::AtOnce).await.unwrap();
+        assert_eq!(worker.keep(&position(2), Pace::Events).await, Ok(false), "not yet");
+        assert_eq!(worker.keep(&position(2), Pace::AtOnce).await, Ok(true));
+        assert_eq!(stored(&store).await, Some(position(2)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -167,14 +201,26 @@ mod tests {
         let store = Arc::<MemoryStore>::default();
         let (first, second) = (worker(&store), worker(&store));
         first.begin(Resume::OrNew).await.unwrap();
-        first.keep(&position(5), true).await.unwrap();
-        assert_eq!(second.keep(&position(9), true).await, Ok(true), "the stream has moved here");
+        first.keep(&position(5), Pace::Events).await.unwrap();
+        assert_eq!(
+            second.keep(&position(9), Pace::Events).await,
+            Ok(true),
+            "the stream has moved here"
+        );
         tokio::time::advance(INTERVALS.interval).await;
-        let late = first.keep(&position(6), true).await.unwrap_err();
+        let late = first.keep(&position(6), Pace::Events).await.unwrap_err();
         assert_eq!(late.kind, CheckpointErrorKind::Conflict);
-        assert_eq!(first.keep(&position(7), true).await, Ok(false), "it looks, and leaves it");
+        assert_eq!(
+            first.keep(&position(7), Pace::Events).await,
+            Ok(false),
+            "it looks, and leaves it"
+        );
         assert_eq!(stored(&store).await, Some(position(9)));
-        assert_eq!(first.keep(&position(12), true).await, Ok(true), "the stream has come back");
+        assert_eq!(
+            first.keep(&position(12), Pace::Events).await,
+            Ok(true),
+            "the stream has come back"
+        );
         assert_eq!(stored(&store).await, Some(position(12)));
     }
 
@@ -184,7 +230,7 @@ mod tests {
         let error = worker(&store).begin(Resume::OrFail).await.unwrap_err();
         assert!(error.message.starts_with("RESUME_OR_FAIL: stream main.orders"), "{error}");
         assert_eq!(worker(&store).begin(Resume::FailIfExists).await, Ok(None));
-        worker(&store).keep(&position(5), true).await.unwrap();
+        worker(&store).keep(&position(5), Pace::Events).await.unwrap();
         for resume in ["RESUME_OR_NEW", "RESUME_OR_FAIL"].map(|name| Resume::of_name(name).unwrap())
         {
             assert_eq!(worker(&store).begin(resume).await, Ok(Some(position(5))));

@@ -19,7 +19,7 @@ mod tracker;
 pub use committer::{Committer, Intervals};
 pub use file::FileStore;
 pub use gcs::GcsStore;
-pub use lower_bound::{LowerBound, Resume};
+pub use lower_bound::{LowerBound, Pace, Resume};
 pub use memory::MemoryStore;
 pub use mongodb::MongoStore;
 pub use open::Stores;

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::shared::{SPARE, Shared, start_of};
 use super::{check, no_stream};
-use crate::checkpoint::{Identity, Intervals, LowerBound, Resume};
+use crate::checkpoint::{Identity, Intervals, LowerBound, Pace, Resume};
 use crate::config::{CheckpointConfig, Config, StreamConfig};
 use crate::error::{ConfigError, Error};
 use crate::event::Position;
@@ -21,7 +21,8 @@ use crate::telemetry::StreamStatistics;
 pub struct Sources {
     shared: Arc<Shared>,
     streams: Vec<Described>,
-    follows: Option<Follows>,
+    /// How often checkpoints follow the streams that are opened with one.
+    intervals: Option<Intervals>,
 }
 
 /// A stream, and what is told about it.
@@ -33,7 +34,7 @@ struct Described {
     bound: Arc<OnceCell<Arc<LowerBound>>>,
 }
 
-/// How checkpoints follow the streams.
+/// How a checkpoint follows a stream.
 #[derive(Clone, Copy)]
 struct Follows {
     resume: Resume,
@@ -41,17 +42,18 @@ struct Follows {
 }
 
 impl Sources {
-    /// Checks what the configuration asks for; nothing is connected yet. With `resume` a checkpoint
-    /// follows each stream, where the section `checkpoint` says.
+    /// Checks what the configuration asks for; nothing is connected yet. With `follow` checkpoints
+    /// can follow the streams, where the section `checkpoint` says.
     ///
     /// # Errors
     /// A [`ConfigError`] for what only the parts of a line can tell is wrong, and where that section
     /// is missing.
-    pub fn new(config: &Config, resume: Option<Resume>) -> Result<Self, Error> {
+    pub fn new(config: &Config, follow: bool) -> Result<Self, Error> {
         let mut streams = Vec::new();
-        let checkpoint = match resume {
-            Some(_) => config.checkpoint.clone().ok_or_else(no_checkpoint)?,
-            None => CheckpointConfig::in_memory(),
+        let checkpoint = if follow {
+            config.checkpoint.clone().ok_or_else(no_checkpoint)?
+        } else {
+            CheckpointConfig::in_memory()
         };
         let shared = Shared::new(config, &checkpoint, SPARE);
         for config in config.streams()? {
@@ -60,31 +62,36 @@ impl Sources {
             shared.add(&config, &statistics);
             streams.push(Described { config, statistics, bound: Arc::default() });
         }
-        let follows =
-            resume.map(|resume| Follows { resume, intervals: Intervals::from(&checkpoint) });
-        Ok(Self { shared: Arc::new(shared), streams, follows })
+        let intervals = follow.then(|| Intervals::from(&checkpoint));
+        Ok(Self { shared: Arc::new(shared), streams, intervals })
     }
 
     /// Reads `stream` from `start`, or else from its checkpoint or where its `startup` says, up to
-    /// the cluster time `until` (inclusive) or for ever. An unreachable server is waited out as `error_handling`
-    /// says. Needs a Tokio runtime.
+    /// the cluster time `until` (inclusive) or for ever. With `resume` a checkpoint follows it. An
+    /// unreachable server is waited out as `error_handling` says. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// A [`ConfigError`] where no stream has this name, or its `startup` cannot be understood.
+    /// A [`ConfigError`] where no stream has this name, its `startup` cannot be understood, or no
+    /// checkpoint can follow it.
     pub fn open(
         &self,
         stream: &str,
         start: Option<Position>,
         until: Option<Timestamp>,
+        resume: Option<Resume>,
     ) -> Result<Slices, ConfigError> {
+        let follows = resume.map(|resume| {
+            let intervals = self.intervals.ok_or_else(no_checkpoint)?;
+            Ok(Follows { resume, intervals })
+        });
+        let follows = follows.transpose()?;
         let described = self.streams.iter().find(|known| known.config.id.to_string() == stream);
         let stream = described.ok_or_else(|| no_stream(stream))?.clone();
         let start = match start {
             Some(position) => Start::Again(position),
             None => Start::New(start_of(&stream.config)?),
         };
-        let opening =
-            Opening { shared: Arc::clone(&self.shared), stream, start, follows: self.follows };
+        let opening = Opening { shared: Arc::clone(&self.shared), stream, start, follows };
         let budget = Budget::of_one(&self.shared.config.flow, self.streams.len());
         Ok(Slices::start(opening.open(), until, budget))
     }
@@ -148,10 +155,13 @@ impl Opening {
             }
         };
         let position = source.open(start).await?;
-        if let (Start::New(_), Some(bound)) = (&self.start, &bound) {
+        if let (Start::New(_), Some(bound), Some(follows)) = (&self.start, &bound, self.follows)
+            && follows.resume != Resume::FailIfExists
+        {
             // Before the first event is read: a pipeline that ends before its first bundle is
-            // committed loses nothing.
-            bound.keep(&position, true).await?;
+            // committed loses nothing. Where it must be the first of all, its own second attempt
+            // would find what the first one stored; there the committed bundle stores it.
+            bound.keep(&position, Pace::AtOnce).await?;
         }
         Ok(Opened { position, source, bound })
     }

@@ -8,9 +8,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::Error;
-use crate::recovery::hint;
+use crate::recovery::{Restart, hint, restart};
 
-/// Turns an error into its Python exception, with `hint`, and `path` for a `ConfigError`.
+/// Turns an error into its Python exception, with `hint`, `kind`, `retryable`, and `path` for a
+/// `ConfigError`.
 pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error).unwrap_or_else(|import| {
         let plain = PyRuntimeError::new_err(error.to_string());
@@ -30,5 +31,8 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         details.set_item("path", &config.path)?;
     }
     let class = py.import("mongo_gcp_stream.errors")?.getattr(class)?;
-    Ok(PyErr::from_value(class.call((error.to_string(),), Some(&details))?))
+    let exception = class.call((error.to_string(),), Some(&details))?;
+    exception.setattr("kind", error.kind())?;
+    exception.setattr("retryable", restart(error) != Restart::Never)?;
+    Ok(PyErr::from_value(exception))
 }

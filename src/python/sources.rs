@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::sync::Mutex;
 
-use crate::checkpoint::Resume;
+use crate::checkpoint::{Pace, Resume};
 use crate::error::{ConfigError, Error};
 use crate::event::{NotPortable, Position};
 use crate::manager;
@@ -30,34 +30,29 @@ pub(super) struct Sources {
 impl Sources {
     /// Checks the configuration, JSON text of a mapping without variables; nothing is connected.
     #[new]
-    #[pyo3(signature = (config, resume = None))]
-    fn new(py: Python<'_>, config: &str, resume: Option<&str>) -> PyResult<Self> {
-        let resume = resume.map(|name| {
-            Resume::of_name(name).ok_or_else(|| ConfigError {
-                path: "resume".into(),
-                message: "expected RESUME_OR_NEW, RESUME_OR_FAIL or FAIL_IF_EXISTS".into(),
-            })
-        });
-        let resume = known(py, resume.transpose())?;
-        let sources = manager::Sources::new(&known(py, parse(config))?, resume);
+    #[pyo3(signature = (config, *, follow = false))]
+    fn new(py: Python<'_>, config: &str, follow: bool) -> PyResult<Self> {
+        let sources = manager::Sources::new(&known(py, parse(config))?, follow);
         let sources = sources.map_err(|error| to_python(py, &error))?;
         Ok(Self { sources: OfProcess::new(sources) })
     }
 
     /// Begins to read a stream.
-    #[pyo3(signature = (stream, start = None, until = None))]
+    #[pyo3(signature = (stream, start = None, until = None, resume = None))]
     fn open(
         &self,
         py: Python<'_>,
         stream: &str,
         start: Option<&[u8]>,
         until: Option<(u32, u32)>,
+        resume: Option<&str>,
     ) -> PyResult<Slices> {
+        let resume = known(py, resume.map(resume_of_name).transpose())?;
         let (sources, runtime) = (self.sources.get()?, runtime::handle()?);
         let start = start.map(Position::from_bytes).transpose().map_err(not_portable)?;
         let until = until.map(|(time, increment)| Timestamp { time, increment });
         let _entered = runtime.enter();
-        let slices = known(py, sources.open(stream, start, until))?;
+        let slices = known(py, sources.open(stream, start, until, resume))?;
         Ok(Slices { stream: stream.into(), slices: OfProcess::new(Mutex::new(slices)) })
     }
 
@@ -89,18 +84,31 @@ impl Slices {
     }
 
     /// Lets the checkpoint follow to a position that the runner has committed.
-    fn keep(&self, py: Python<'_>, position: &[u8], moved: bool) -> PyResult<bool> {
+    #[pyo3(signature = (position, *, moved, last = false))]
+    fn keep(&self, py: Python<'_>, position: &[u8], moved: bool, last: bool) -> PyResult<bool> {
         let slices = self.slices.get()?;
+        let pace = match (last, moved) {
+            (true, _) => Pace::AtOnce,
+            (false, true) => Pace::Events,
+            (false, false) => Pace::Idle,
+        };
         let position = Position::from_bytes(position).map_err(not_portable)?;
         let kept = async {
             let bound = slices.lock().await.bound();
             match bound {
-                Some(bound) => bound.keep(&position, moved).await,
+                Some(bound) => bound.keep(&position, pace).await,
                 None => Ok(false),
             }
         };
         runtime::block_on(py, kept)?.map_err(|error| to_python(py, &error.into()))
     }
+}
+
+fn resume_of_name(name: &str) -> Result<Resume, ConfigError> {
+    Resume::of_name(name).ok_or_else(|| ConfigError {
+        path: "resume".into(),
+        message: "expected RESUME_OR_NEW, RESUME_OR_FAIL or FAIL_IF_EXISTS".into(),
+    })
 }
 
 /// Events of one second of cluster time, or a position that has moved.

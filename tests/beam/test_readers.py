@@ -25,10 +25,10 @@ class Opened:
     def __init__(self) -> None:
         self.times = 0
 
-    def sources_of(self, settings: Any, resume: str | None) -> Any:
+    def sources_of(self, settings: Any, *, follow: bool) -> Any:
         """What the reader opens its streams with."""
         self.times += 1
-        return readers.sources_of(settings, resume)
+        return readers.sources_of(settings, follow=follow)
 
 
 @pytest.fixture

@@ -195,10 +195,11 @@ def test_a_bundle_has_no_more_events_than_it_may(shop: Shop) -> None:
     assert numbers([output.value for output in reading.outputs]) == list(range(10))
 
 
-def test_a_bundle_has_no_more_bytes_than_it_may(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("limit", "value"), [("BUNDLE_BYTES", 1), ("BUNDLE_SECONDS", 0.0)])
+def test_a_bundle_takes_no_more_bytes_or_time_than_it_may(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
 ) -> None:
-    monkeypatch.setattr(read_module, "BUNDLE_BYTES", 1)
+    monkeypatch.setattr(read_module, limit, value)
     reading = read(shop, options={"batch_size": 2})
     reading.open()
     shop.insert(*range(6))

@@ -66,7 +66,13 @@ class FakeStream:
         time = position_time(position)
         return next(at for at in range(len(self.items) + 1) if self._time(at) == time)
 
-    def open(self, stream: str, start: bytes | None, until: ClusterTime | None) -> Slices:  # noqa: ARG002
+    def open(
+        self,
+        stream: str,  # noqa: ARG002
+        start: bytes | None,
+        until: ClusterTime | None,
+        resume: str | None,  # noqa: ARG002
+    ) -> Slices:
         """As the core's."""
         if start is not None:
             return Slices(self, self.index(start), until)
@@ -135,6 +141,6 @@ class FakeSources:
     def __init__(self, stream: FakeStream) -> None:
         self._stream = stream
 
-    def __call__(self, settings: Any, _resume: str | None) -> FakeStream:  # noqa: ARG002
+    def __call__(self, settings: Any, *, follow: bool) -> FakeStream:  # noqa: ARG002
         """The sources of any configuration."""
         return self._stream

@@ -11,19 +11,22 @@ class Sources:
     In a child process that was forked from the one that made it all raise `RuntimeError`.
     """
 
-    def __new__(cls, config: str, resume: str | None = None) -> Sources:
+    def __new__(cls, config: str, *, follow: bool = False) -> Sources:
         """Check a configuration; nothing is connected.
 
         Args:
             config: JSON text of a mapping as in a configuration file, with no variables left.
-            resume: `RESUME_OR_NEW`, `RESUME_OR_FAIL` or `FAIL_IF_EXISTS`: a checkpoint follows each
-                stream, where the section `checkpoint` says, and a new pipeline begins with it.
+            follow: Whether checkpoints can follow the streams, where the section `checkpoint` says.
 
         Raises:
             ConfigError: It is wrong, at `path`, or has no `checkpoint` and needs one.
         """
     def open(
-        self, stream: str, start: bytes | None = None, until: tuple[int, int] | None = None
+        self,
+        stream: str,
+        start: bytes | None = None,
+        until: tuple[int, int] | None = None,
+        resume: str | None = None,
     ) -> Slices:
         """Begin to read a stream, and return at once.
 
@@ -32,8 +35,11 @@ class Sources:
             start: A position of `Slice`; by default the checkpoint, or else where `startup` says.
             until: The last cluster time that is wanted, seconds and ordinal; for ever by default.
 
+            resume: `RESUME_OR_NEW`, `RESUME_OR_FAIL` or `FAIL_IF_EXISTS`: a checkpoint follows the
+                stream, and without `start` it begins there; needs `follow`.
+
         Raises:
-            ConfigError: There is no such stream.
+            ConfigError: There is no such stream, or no checkpoint to follow it.
             ValueError: `start` is no position.
         """
     def close(self) -> None:
@@ -52,11 +58,12 @@ class Slices:
         Raises:
             MongoGcpStreamError: What ended the stream, with its `hint`.
         """
-    def keep(self, position: bytes, moved: bool) -> bool:
+    def keep(self, position: bytes, *, moved: bool, last: bool = False) -> bool:
         """Let the checkpoint follow to a position that the runner has committed.
 
         At most every `checkpoint.interval`, or every `checkpoint.idle_interval` where no event
-        `moved` it, and never backwards. True where it was stored; False without a checkpoint.
+        `moved` it, at once where it is the `last`, and never backwards. True where it was stored;
+        False without a checkpoint.
 
         Raises:
             MongoGcpStreamError: It could not be stored, or another worker moves it; the next call

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 import time
 import uuid
-from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import apache_beam as beam
 from apache_beam.transforms.window import TimestampedValue
@@ -18,18 +15,20 @@ from apache_beam.utils.timestamp import Timestamp
 from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, Sources
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
+from mongo_gcp_stream.beam.arguments import end, one_source, only_without_config, streams
 from mongo_gcp_stream.beam.metrics import counter, distribution
 from mongo_gcp_stream.beam.readers import READERS, Key, Reader, sources_of
 from mongo_gcp_stream.beam.restriction import Positions, Stream, Watermarks
-from mongo_gcp_stream.beam.settings import Settings, of_source
+from mongo_gcp_stream.beam.settings import Settings
 from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, StreamFailedError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from mongo_gcp_stream._core import Slice, Slices
-    from mongo_gcp_stream.beam.restriction import ClusterTime, Position
+    from mongo_gcp_stream.beam.restriction import Position
     from mongo_gcp_stream.config import Config
 
 _logger = logging.getLogger(__name__)
@@ -46,16 +45,26 @@ BATCH_SIZE = 10_000
 CATCHING_UP = 1000
 """A bundle with so many events is one of a backlog: latency does not matter yet."""
 
+BUNDLE_SECONDS = 0.5
+"""How long a bundle takes more: while it lasts no position is safe, and no window fires."""
+
 BUNDLE_BYTES = 32 << 20
 """Bytes after which a bundle takes no more: between stages that are not fused it is in memory."""
 
-_LOST = (
+_ANEW = (
     "The position is kept by the runner: start a new pipeline without the old one's state, with "
-    "`startup` where it is to begin (`earliest` misses the least), copy what was missed, and "
-    "enlarge the oplog."
+    "`startup` where it is to begin"
 )
 
-_HINT = "The guide to the configuration lists what a source may have, with its meaning."
+#: What helps where the core's own hint is about the command line, by kind of error.
+_HINTS = {
+    "HistoryLost": f"{_ANEW} (`earliest` misses the least), copy what was missed, and enlarge the "
+    "oplog.",
+    "InvalidPosition": f"{_ANEW}; it belongs to another stream, or is damaged.",
+    "Conflict": "`resume` says what is made of a checkpoint, and `checkpoint` where it is. One "
+    "pipeline at a time moves it: stop the other one first.",
+    "Corrupt": "Restore the checkpoint from a backup, or delete it, to begin where `startup` says.",
+}
 
 #: Those whose unbounded reads never return, or that cannot read unbounded sources at all.
 _CANNOT = {
@@ -97,11 +106,14 @@ class _Read(beam.DoFn):
         # Where it opens has to be safe before anything goes out: tried again, it would open later.
         opening = left_at.after is None
         taken = size = 0
+        over = False
+        until = time.monotonic() + BUNDLE_SECONDS
         piece = _next(reader, stream, self._batch_size, WAIT_MS)
         while piece is not None:
             if not tracker.try_claim(None if piece.done else piece.position) or piece.done:
-                # Split off meanwhile, or over: the reader is ahead of whoever goes on.
-                return
+                # Split off meanwhile, or at its end: the reader is ahead of whoever goes on.
+                over = True
+                break
             left_at = dataclasses.replace(left_at, after=piece.position)
             if piece.batch is not None:
                 taken, size = taken + len(piece.batch), size + piece.batch.nbytes
@@ -109,6 +121,7 @@ class _Read(beam.DoFn):
                 yield from self._elements(piece.batch, second)
             watermark.set_watermark(left_at.time())
             full = taken >= self._batch_size or size >= BUNDLE_BYTES
+            full = full or time.monotonic() >= until
             if opening or full or tracker.current_restriction().finished:
                 break
             # A backlog is worth the wait for a fuller bundle: requests get fuller with it.
@@ -116,7 +129,11 @@ class _Read(beam.DoFn):
             piece = _next(reader, stream, self._batch_size - taken, wait)
         self._count(taken, left_at)
         if self._resume and left_at.after:
-            finalizer.register(_Keep(stream, reader.slices, left_at.after, moved=taken > 0))
+            finalizer.register(
+                _Keep(stream, reader.slices, left_at.after, moved=taken > 0, last=over)
+            )
+        if over:
+            return
         READERS.give_back(Key(self._pipeline, stream, left_at), reader)
         tracker.defer_remainder(reader.delay(taken))
 
@@ -128,8 +145,8 @@ class _Read(beam.DoFn):
             self._lag.update(max(0, int(time.time()) - reached))
 
     def _open(self, stream: str, position: Position) -> Reader:
-        sources = sources_of(self._settings, self._resume)
-        return Reader(sources.open(stream, position.after, position.end))
+        sources = sources_of(self._settings, follow=self._resume is not None)
+        return Reader(sources.open(stream, position.after, position.end, self._resume))
 
     def _elements(self, batch: ChangeBatch, second: Timestamp) -> Iterator[TimestampedValue]:
         """The events of a slice, at their second: its position may lie after that."""
@@ -142,10 +159,11 @@ def _next(reader: Reader, stream: str, most: int, wait_ms: int) -> Slice | None:
     try:
         return reader.slices.next(most, wait_ms)
     except MongoGcpStreamError as error:
-        # What the command line would do about a position is not for one that a runner keeps.
-        hint = _LOST if "mongo-gcp-stream position" in error.hint else error.hint
+        hint = _HINTS.get(error.kind, error.hint)
         message = f"{stream}: {error}. {hint}"
-        raise StreamFailedError(message, stream_id=stream, hint=hint) from error
+        failed = StreamFailedError(message, stream_id=stream, hint=hint)
+        failed.kind, failed.retryable = error.kind, error.retryable
+        raise failed from error
 
 
 def _nothing() -> None:
@@ -155,15 +173,18 @@ def _nothing() -> None:
 class _Keep:
     """Lets the checkpoint follow to where a bundle ended, once the runner has committed it."""
 
-    def __init__(self, stream: str, slices: Slices, position: bytes, *, moved: bool) -> None:
+    def __init__(
+        self, stream: str, slices: Slices, position: bytes, *, moved: bool, last: bool
+    ) -> None:
         self._stream = stream
         self._slices = slices
         self._position = position
         self._moved = moved
+        self._last = last
 
     def __call__(self) -> None:
         try:
-            self._slices.keep(self._position, self._moved)
+            self._slices.keep(self._position, moved=self._moved, last=self._last)
         except MongoGcpStreamError as error:
             # The runner's own checkpoint is not concerned, and the next bundle tries again.
             _logger.warning("the checkpoint of %s was not stored: %s", self._stream, error)
@@ -264,13 +285,13 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             raise ConfigError("batch_size: expected a whole number from 1", path="batch_size")
         if config is not None:
             given = {"uri": uri, "database": database, "collection": collection, "options": options}
-            _only_without_config(**given, source_name=source_name, connection_id=connection_id)
+            only_without_config(**given, source_name=source_name, connection_id=connection_id)
             self._settings = Settings.given(config)
         else:
             if source is not None:
                 message = "source: goes with `config`; else `source_name` says how it is called"
                 raise ConfigError(message, path="source")
-            source, self._settings = _one_source(
+            source, self._settings = one_source(
                 uri=uri,
                 database=database,
                 collection=collection,
@@ -278,17 +299,20 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
                 name=source_name,
                 options=options,
             )
+        if resume not in (None, *get_args(Resume)):
+            message = f"resume: expected {', '.join(get_args(Resume))}"
+            raise ConfigError(message, path="resume")
         if checkpoint is not None:
             if resume is None:
                 raise ConfigError("checkpoint: goes with `resume`", path="checkpoint")
             self._settings = Settings.of({**self._settings.tree(), "checkpoint": dict(checkpoint)})
         self._resume = resume
-        self._streams = _streams(self._settings, source)
-        self._end = _end(end_at)
+        self._streams = streams(self._settings, source)
+        self._end = end(end_at)
         self._output = output
         self._batch_size = batch_size
         # The core says at once what only a reader can tell.
-        Sources(self._settings.checked(), resume)
+        Sources(self._settings.checked(), follow=resume is not None)
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
         """Add the source to a pipeline.
@@ -312,80 +336,6 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         """What the runner's page shows: the streams, and nothing of the connection."""
         end = {"end_at": self._end[0]} if self._end else {}
         return {"streams": ", ".join(self._streams), "output": self._output, **end}
-
-
-def _only_without_config(**arguments: object) -> None:
-    for name, given in arguments.items():
-        if given is not None:
-            message = f"{name}: `config` says it already; give either it or `config`"
-            raise ConfigError(message, path=name)
-
-
-def _one_source(
-    *,
-    uri: str | None,
-    database: str | None,
-    collection: str | None,
-    connection: str | None,
-    name: str | None,
-    options: Mapping[str, Any] | None,
-) -> tuple[str, Settings]:
-    """The name of the stream that is described by arguments, and its configuration."""
-    if uri is None:
-        raise ConfigError("uri: missing: give it, or `config`", path="uri")
-    if options is not None and not isinstance(options, Mapping):
-        raise ConfigError("options: expected a mapping", path="options")
-    connection = _name("connection_id", "main" if connection is None else connection)
-    default = collection or database or "deployment"
-    name = _name("source_name", default if name is None else name)
-    try:
-        settings = of_source(uri, database, collection, f"{connection}.{name}", options or {})
-    except ConfigError as error:
-        raise _of_argument(error, f"mongodb.connections.{connection}.", name) from None
-    return f"{connection}.{name}", settings
-
-
-def _name(argument: str, name: str) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
-        message = f"{argument}: expected 1 to 100 letters, digits, `_` and `-`, not {name!r}"
-        hint = f"Give `{argument}`: the name that the stream is to have."
-        raise ConfigError(message, path=argument, hint=hint)
-    return name
-
-
-def _of_argument(error: ConfigError, connection: str, name: str) -> ConfigError:
-    """The same error, about the argument that the user gave instead of about the key of a file."""
-    key = error.path.removeprefix(connection)
-    argument = key.removeprefix(f"sources.{name}.")
-    if argument != key and argument not in {"database", "collection"}:
-        argument = f"options.{argument}"
-    message = str(error).replace(error.path, argument)
-    return ConfigError(message, path=argument, hint=_HINT)
-
-
-def _streams(settings: Settings, source: str | None) -> list[str]:
-    known = settings.streams()
-    if source is None:
-        return known
-    if source not in known:
-        names = ", ".join(known)
-        message = f"source: no stream is called `{source}`; there is {names}"
-        raise ConfigError(message, path="source")
-    return [source]
-
-
-def _end(moment: datetime | None) -> ClusterTime | None:
-    """The last cluster time of the second of `moment`."""
-    if moment is None:
-        return None
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        message = "end_at: expected a datetime with a time zone, such as timezone.utc"
-        raise ConfigError(message, path="end_at")
-    seconds = int(moment.timestamp())
-    if not 0 < seconds < 1 << 32:
-        message = "end_at: expected a moment that MongoDB has a cluster time for, 1970 to 2106"
-        raise ConfigError(message, path="end_at")
-    return seconds, 0xFFFF_FFFF
 
 
 def _check_runner(runner: str) -> None:

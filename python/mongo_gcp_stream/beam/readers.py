@@ -131,14 +131,17 @@ READERS = Readers()
 
 atexit.register(READERS.close)
 
-_sources: dict[tuple[Settings, str | None], Sources] = {}
+_sources: dict[tuple[Settings, bool], Sources] = {}
 _sources_lock = threading.Lock()
 
 
-def sources_of(settings: Settings, resume: str | None = None) -> Sources:
-    """The sources of a configuration, with their connections: one for all bundles."""
+def sources_of(settings: Settings, *, follow: bool) -> Sources:
+    """The sources of a configuration, with their connections: one for all bundles.
+
+    One for all pipelines of this process, too: a checkpoint in a file is locked for one of them.
+    """
     with _sources_lock:
-        sources = _sources.get((settings, resume))
+        sources = _sources.get((settings, follow))
         if sources is None:
-            sources = _sources[settings, resume] = Sources(settings.resolved(), resume)
+            sources = _sources[settings, follow] = Sources(settings.resolved(), follow=follow)
         return sources
