@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,9 +164,12 @@ class WorkerPool:
 
     def workers(self) -> list[int]:
         """Return the process ids of its workers."""
-        tasks = Path(f"/proc/{self._process.pid}/task")
-        lists = [(task / "children").read_text() for task in tasks.iterdir()]
-        return [int(pid) for pids in lists for pid in pids.split()]
+        found: list[int] = []
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            # The pool's threads come and go.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, (task / "children").read_text().split())
+        return found
 
     def kill_workers(self) -> list[int]:
         """End every worker as a crash would (SIGKILL), and return their process ids."""
