@@ -12,6 +12,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.pipeline import PipelineVisitor
+from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.testing.util import assert_that
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from mongo_gcp_stream.beam import WriteToPubSub, publishing
@@ -49,6 +51,34 @@ def publish(transform: beam.PTransform) -> Step:
 
 def pipeline() -> beam.Pipeline:
     return beam.Pipeline(runner="FnApiRunner")
+
+
+class Ends(PipelineVisitor):  # type: ignore[misc]  # Beam has no types
+    """Which steps that publish have nothing behind them."""
+
+    def __init__(self, pipeline: beam.Pipeline) -> None:
+        self._steps: list[Any] = []
+        pipeline.visit(self)
+        consumed = [main for step in self._steps for main in step.main_inputs.values()]
+        publishing = [step for step in self._steps if step.full_label.endswith("/Publish")]
+        self.found = [
+            step.full_label
+            for step in publishing
+            if not any(output in consumed for output in step.outputs.values())
+        ]
+
+    def visit_transform(self, transform_node: Any) -> None:
+        """Called by Beam."""
+        self._steps.append(transform_node)
+
+
+@pytest.mark.parametrize("dead_letter", [None, LETTERS])
+def test_on_prism_no_stage_ends_without_an_output(dead_letter: str | None) -> None:
+    """It would take a core while a bundle runs; other runners get no step that they do not need."""
+    for runner, ends in ((PrismRunner(), 0), ("FnApiRunner", 1)):
+        pipeline = beam.Pipeline(runner=runner)
+        _ = pipeline | beam.Create([b"1"]) | WriteToPubSub(TOPIC, dead_letter=dead_letter)
+        assert len(Ends(pipeline).found) == ends
 
 
 def keyed(count: int, keys: int = 3) -> list[PubsubMessage]:

@@ -135,6 +135,7 @@ class WriteToPubSub(beam.PTransform):
         pcoll, step = self._steps(pcoll, self._plan._replace(keep_letters=True))
         step = step.with_output_types(None, dead_letters=PubsubMessage)
         outputs = pcoll | "Publish" >> step.with_outputs("dead_letters", main="published")
+        _let_prism_rest(outputs.published)
         return Written(outputs.published, outputs.dead_letters)
 
     def display_data(self) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def _let_prism_rest(published: beam.PCollection) -> None:
 
     Prism 2.77 waits for a bundle and for the end of its outputs in one `select`, and has closed the
     channel for these already where a stage has none: it then spins on one core for as long as the
-    bundle lasts (`internal/stage.go`, `Execute`).
+    bundle lasts (`internal/stage.go`, `Execute`; decision 32).
     """
     if type(published.pipeline.runner).__name__ == "PrismRunner":
         _ = published | "End" >> beam.Reshuffle() | "Nothing" >> beam.Filter(bool)
