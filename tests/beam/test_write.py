@@ -53,7 +53,7 @@ def pipeline() -> beam.Pipeline:
     return beam.Pipeline(runner="FnApiRunner")
 
 
-class Ends(PipelineVisitor):  # type: ignore[misc]  # Beam has no types
+class Ends(PipelineVisitor):
     """Which steps that publish have nothing behind them."""
 
     def __init__(self, pipeline: beam.Pipeline) -> None:
