@@ -2,8 +2,8 @@
 
 The same backlog through read, validate and write on Prism, by our transforms and by our reader with
 Beam's own sink, and by `mongo-gcp-stream run`, taking turns; ours and `run` once more with 20 ms
-added to each Publish; the latency from an insert to its Publish; and how soon windows fire on a stream
-that is idle.
+added to each Publish; the latency from an insert to its Publish; and how soon windows fire on a
+stream that is idle.
 """
 
 from __future__ import annotations
@@ -166,7 +166,8 @@ def _markdown(flows: list[Flow], delays: Latency, late_ms: list[float]) -> str:
         f"p50 {delays.p50_ms:.1f} ms, p99 {delays.p99_ms:.1f} ms to its Publish; the insert "
         f"itself p50 {delays.insert_p50_ms:.1f} ms.\n\n"
         f"{len(late_ms)} windows of a second, on a stream with a change every few seconds, fired "
-        f"{median(late_ms):.0f} ms after the watermark had passed them, at most {max(late_ms):.0f} ms."
+        f"{median(late_ms):.0f} ms after the watermark had passed them, {max(late_ms):.0f} ms at "
+        "most."
     )
     return f"{table(header, rows)}\n\n{told}"
 
