@@ -7,13 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from mongo_gcp_stream.beam.prism import VARIABLE
 
+from tests.support.beam_runner import prism_program
 from tests.support.runner import Process
 from tests.support.waiting import eventually
 
 
 def demo(folder: Path, *arguments: str) -> Process:
-    return Process("demo", *arguments, env={"TMPDIR": str(folder)})
+    env = {"TMPDIR": str(folder), VARIABLE: str(prism_program())}
+    return Process("demo", *arguments, env=env)
 
 
 def test_the_account_balances(tmp_path: Path) -> None:
@@ -30,15 +33,17 @@ def test_the_account_balances(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("line", [[], ["--beam"]], ids=["line", "beam"])
 def test_ended_early_it_accounts_for_what_was_written(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, line: list[str], number: signal.Signals
 ) -> None:
-    with demo(tmp_path, "--events", "100000") as process:
+    with demo(tmp_path, "--events", "100000", *line) as process:
         process.wait_for_line(r"delivered +[1-9]")
         process.signal(number)
         assert process.wait() == 0, process.stderr
     assert re.search(r"missing +0\n", process.stdout)
-    assert not list(tmp_path.iterdir())
+    # Beam itself leaves folders of its job behind.
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("mongo")]
 
 
 def test_killed_it_leaves_nothing_behind(tmp_path: Path) -> None:

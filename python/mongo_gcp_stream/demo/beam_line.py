@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import threading
 import time
 from datetime import datetime, timezone
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from mongo_gcp_stream.beam import ReadFromMongoDBChangeStream, ValidateAndEnrich, WriteToPubSub
@@ -53,12 +55,19 @@ class BeamLine:
         self.failures: list[Failure] = []
         # Beam tells every step of a job, and its threads complain when a runner goes away.
         logging.disable(logging.WARNING)
+        logging.getLogger("apache_beam.runners.worker.data_plane").setLevel(logging.CRITICAL)
         self._hook = threading.excepthook
         threading.excepthook = self._told
 
     def start(self) -> None:
         """Start the pipeline and return once the stream is open: its position is stored then."""
-        self._result = self._run("RESUME_OR_NEW")
+        options = PipelineOptions(
+            ["--runner=PrismRunner", f"--prism_location={prism_location()}", "--streaming"]
+        )
+        # Beam puts a handler in front of ours that ends Prism at once.
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        self._result = self._run(beam.Pipeline(options=options), "RESUME_OR_NEW")
+        signal.signal(signal.SIGINT, on_interrupt)
         deadline = time.monotonic() + _OPEN_SECONDS
         while not any(self._state.glob("*.json")):
             if self.ended or time.monotonic() > deadline:
@@ -80,18 +89,20 @@ class BeamLine:
             self._result = None
 
     def catch_up(self) -> None:
-        """Run a second pipeline, which goes on from the checkpoint, up to now."""
-        result = self._run("RESUME_OR_FAIL", end_at=datetime.now(timezone.utc))
+        """Run a second pipeline, which goes on from the checkpoint, up to now.
+
+        In this process: it has an end, and Prism may be gone.
+        """
+        options, end = PipelineOptions([]), datetime.now(timezone.utc)
+        result = self._run(beam.Pipeline(FnApiRunner(), options), "RESUME_OR_FAIL", end_at=end)
         result.wait_until_finish()
 
     def _run(
         self,
+        pipeline: beam.Pipeline,
         resume: Literal["RESUME_OR_NEW", "RESUME_OR_FAIL"],
         end_at: datetime | None = None,
     ) -> PipelineResult:
-        options = PipelineOptions(
-            ["--runner=PrismRunner", f"--prism_location={prism_location()}", "--streaming"]
-        )
         read = ReadFromMongoDBChangeStream(
             self._uri,
             "shop",
@@ -101,7 +112,6 @@ class BeamLine:
             resume=resume,
             checkpoint={"store": "file", "path": str(self._state)},
         )
-        pipeline = beam.Pipeline(options=options)
         pipeline | read | ValidateAndEnrich(schemas=_SCHEMAS) | WriteToPubSub(TOPIC)
         return pipeline.run()
 
@@ -124,7 +134,8 @@ class BeamLine:
 
 def _end(result: PipelineResult) -> None:
     logging.disable(logging.CRITICAL)
-    # A pipeline that was cancelled ends in an error on portable runners.
-    with contextlib.suppress(RuntimeError):
+    # A pipeline that was cancelled ends in an error on portable runners; and Prism may be gone:
+    # the Ctrl-C of a terminal reaches it as well.
+    with contextlib.suppress(Exception):
         result.cancel()
         result.wait_until_finish()
