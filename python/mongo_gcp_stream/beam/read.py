@@ -308,6 +308,11 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             | "Read" >> read.with_output_types(element)
         )
 
+    @property
+    def resume(self) -> Resume | None:
+        """Whether it goes on after the pipeline before it, and how."""
+        return self._resume
+
     def display_data(self) -> dict[str, Any]:
         """What the runner's page shows: the streams, and nothing of the connection."""
         end = {"end_at": self._end[0]} if self._end else {}
