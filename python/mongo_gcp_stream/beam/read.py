@@ -17,6 +17,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, Sources
+from mongo_gcp_stream._runners import CANNOT, instead
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
 from mongo_gcp_stream.beam.metrics import counter, distribution
 from mongo_gcp_stream.beam.readers import READERS, Key, Reader, sources_of
@@ -56,15 +57,6 @@ _LOST = (
 )
 
 _HINT = "The guide to the configuration lists what a source may have, with its meaning."
-
-#: Those whose unbounded reads never return, or that cannot read unbounded sources at all.
-_CANNOT = {
-    "DirectRunner": "The DirectRunner",
-    "SwitchingDirectRunner": "The DirectRunner",
-    "BundleBasedDirectRunner": "The DirectRunner",
-    "TestDirectRunner": "The DirectRunner",
-    "FnApiRunner": "FnApiRunner",
-}
 
 
 class _Read(beam.DoFn):
@@ -297,7 +289,7 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             ValueError: Its runner cannot read an unbounded source.
         """
         if self._end is None:
-            _check_runner(type(pbegin.pipeline.runner).__name__)
+            _check_runner(pbegin.pipeline.runner)
         kind = _ReadForEver if self._end is None else _ReadToEnd
         element = ChangeBatch if self._output == "batches" else ChangeEvent
         read = beam.ParDo(kind(self._settings, self._batch_size, self._output, self._resume))
@@ -393,9 +385,11 @@ def _end(moment: datetime | None) -> ClusterTime | None:
     return seconds, 0xFFFF_FFFF
 
 
-def _check_runner(runner: str) -> None:
-    if runner in _CANNOT:
+def _check_runner(runner: Any) -> None:
+    # That of a notebook runs on another one, and Beam gives the DirectRunner another name.
+    name = type(getattr(runner, "_underlying_runner", runner)).__name__.removeprefix("Switching")
+    if name in CANNOT:
         raise ValueError(
-            f"{_CANNOT[runner]} cannot read an unbounded source: run the pipeline with "
-            "--runner=PrismRunner, FlinkRunner or DataflowRunner, or give the read an `end_at`"
+            f"the {name} {CANNOT[name]}: for an unbounded source take {instead()}, or give the "
+            "read an `end_at`"
         )
