@@ -1,27 +1,35 @@
-"""The blocks of the guide to Beam run, and what it says of names is so."""
+"""The blocks of the guide to Beam and of the README run, and what is said of names is so."""
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import apache_beam as beam
 import pytest
+import yaml
 from apache_beam.testing.util import assert_that, equal_to
 from mongo_gcp_stream.beam import publishing, read, transform
+from mongo_gcp_stream.beam.user_transforms import load_transforms
 
 from tests.support.beam_runner import running
 from tests.support.pages import blocks
 from tests.support.steps import SECOND, batch, event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.beam_runner import PrismServer
     from tests.support.pubsub_fake import Match, PubSubFake
     from tests.support.reading import Shop
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "beam.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "guide" / "beam.md").read_text()
+README = (ROOT / "README.md").read_text().partition("## In Apache Beam")[2]
 TOPICS = "projects/my-project/topics"
 
 
@@ -38,12 +46,14 @@ def names(shop: Shop | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     exec("\n".join(blocks(PAGE, "python")), found)  # noqa: S102 - what the guide shows
     if shop:
-        found["URI"] = shop.mongod.uri
-        own = lambda **given: read.ReadFromMongoDBChangeStream(  # noqa: E731
-            **{**given, "database": shop.database}
-        )
-        found["ReadFromMongoDBChangeStream"] = own
+        found.update(URI=shop.mongod.uri, ReadFromMongoDBChangeStream=reading_from(shop))
     return found
+
+
+def reading_from(shop: Shop) -> Callable[..., beam.PTransform]:
+    """The source, on a database of the test's own."""
+    own = {"database": shop.database}
+    return lambda **given: read.ReadFromMongoDBChangeStream(**{**given, **own})
 
 
 def pipeline() -> beam.Pipeline:
@@ -53,7 +63,30 @@ def pipeline() -> beam.Pipeline:
 def test_the_pipeline_runs(shop: Shop, pubsub: PubSubFake, prism: PrismServer) -> None:
     started = beam.Pipeline(options=prism.options())
     names(shop)["orders_to_pubsub"](started)
-    with running(started) as under_way:
+    orders_arrive(started, shop, pubsub)
+
+
+def test_the_program_of_the_readme_runs(shop: Shop, pubsub: PubSubFake, prism: PrismServer) -> None:
+    started = beam.Pipeline(options=prism.options())
+    (program,) = blocks(README, "python")
+    *before, run = ast.parse(program).body
+    assert isinstance(run, ast.With)
+    found: dict[str, Any] = {}
+    run_statements(before, found)
+    assert "mongodb://" in found["uri"]
+    # The block of `with` would wait for the end of a stream that has none.
+    found.update(uri=shop.mongod.uri, ReadFromMongoDBChangeStream=reading_from(shop), p=started)
+    run_statements(run.body, found)
+    orders_arrive(started, shop, pubsub)
+
+
+def run_statements(statements: list[ast.stmt], found: dict[str, Any]) -> None:
+    exec(compile(ast.Module(statements, []), "README.md", "exec"), found)  # noqa: S102 - as above
+
+
+def orders_arrive(pipeline: beam.Pipeline, shop: Shop, pubsub: PubSubFake) -> None:
+    """Run it until orders that are inserted are published."""
+    with running(pipeline) as under_way:
         number = iter(range(100_000))
 
         def arrived() -> bool:
@@ -109,6 +142,23 @@ def test_visits_keep_their_keys(pubsub: PubSubFake) -> None:
         (b"/", "ann"),
         (b"/cart", "ann"),
     }
+
+
+class AtLeast(beam.PTransform):
+    """The transform that the guide's configuration names."""
+
+    def __init__(self, items: int) -> None:
+        super().__init__()
+        self.items = items
+
+
+def test_the_transforms_of_the_configuration_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "my_package.orders", sys.modules[__name__])
+    (block,) = blocks(PAGE, "yaml")
+    ((label, loaded),) = load_transforms(yaml.safe_load(block)["transforms"])
+    assert label == "1 AtLeast"
+    assert isinstance(loaded, AtLeast)
+    assert loaded.items == 3
 
 
 def test_the_names_in_its_tables_exist() -> None:

@@ -157,20 +157,37 @@ def test_dead_letters_of_the_options_take_the_place_of_those_of_the_file(line: L
     assert tree["error_handling"]["dead_letter_topic"] == "elsewhere"
 
 
+ELSEWHERE = "--checkpoint=gs://bucket/positions"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "resume"),
+    ("arguments", "of_file", "resume", "store"),
     [
-        ([], None),
-        (["--checkpoint=gs://bucket/positions"], "RESUME_OR_NEW"),
-        (["--checkpoint=gs://bucket/positions", "--resume=RESUME_OR_FAIL"], "RESUME_OR_FAIL"),
+        ([], None, None, None),
+        ([ELSEWHERE], None, "RESUME_OR_NEW", "gcs"),
+        ([ELSEWHERE, "--resume=RESUME_OR_FAIL"], None, "RESUME_OR_FAIL", "gcs"),
         # What the template says by itself where no checkpoint is named.
-        (["--resume=RESUME_OR_NEW"], None),
+        (["--resume=RESUME_OR_NEW"], None, None, None),
+        # That of the file is for `run`, unless it is asked for.
+        ([], "file", None, "file"),
+        (["--resume=RESUME_OR_NEW"], "file", "RESUME_OR_NEW", "file"),
+        (["--resume=FAIL_IF_EXISTS"], "file", "FAIL_IF_EXISTS", "file"),
+        ([ELSEWHERE], "file", "RESUME_OR_NEW", "gcs"),
+        ([ELSEWHERE, "--resume=RESUME_OR_FAIL"], "file", "RESUME_OR_FAIL", "gcs"),
     ],
 )
-def test_what_is_made_of_a_checkpoint(arguments: list[str], resume: str | None) -> None:
+def test_what_is_made_of_a_checkpoint(
+    arguments: list[str], of_file: str | None, resume: str | None, store: str | None
+) -> None:
     options = PipelineOptions([f"--mongodb_uri={URI}", "--database=shop", *arguments])
-    own, tree = options.view_as(MongoDBToPubSubOptions), configuration(options)
+    sources = {"orders": {"database": "shop", "collection": "orders"}}
+    config: dict[str, Any] = {
+        "mongodb": {"connections": {"main": {"uri": URI, "sources": sources}}},
+        **({"checkpoint": {"store": of_file, "path": "positions"}} if of_file else {}),
+    }
+    own, tree = options.view_as(MongoDBToPubSubOptions), configuration(options, config)
     assert pipeline_module._resume(own, tree) == resume  # noqa: SLF001 -- what is read with
+    assert tree.get("checkpoint", {}).get("store") == store
 
 
 @pytest.mark.parametrize(("size", "seconds"), [("90s", 90), (1.5, 1.5), ("2m", 120), (30, 30)])

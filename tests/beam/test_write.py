@@ -307,6 +307,20 @@ def test_it_counts(pubsub: PubSubFake) -> None:
     assert names["batch_size"].sum == 7
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+def test_it_counts_what_breaks_a_rule(pubsub: PubSubFake, ordered: bool) -> None:
+    rules = {STREAM: {"n": {"type": "string"}}}
+    whole = config(schemas=rules, dead_letter={"topic": "letters"})
+    p = pipeline()
+    changes = p | beam.Create([batch(event(1, n="1"), event(2, n=2), event(3, n=3))])
+    changes | WriteToPubSub(config=whole, ordered=ordered)
+    found = p.run().metrics().query()
+    counters = {it.key.metric.name: it.committed for it in found["counters"]}
+    assert counters["invalid"] == 2
+    assert counters["dead_lettered"] == 2
+    assert len([message for message in pubsub.messages() if message.topic == LETTERS]) == 2
+
+
 def test_a_pipeline_of_beam_changes_its_import_alone(pubsub: PubSubFake) -> None:
     with pipeline() as p:
         p | "some" >> beam.Create([b"1", b"2"]) | "plain" >> WriteToPubSub(TOPIC)

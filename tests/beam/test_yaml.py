@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mongo_gcp_stream.beam
-import pytest
 import yaml
 
 from tests.support.beam_runner import prism_program
@@ -46,9 +45,6 @@ def test_the_example_is_made_of_them() -> None:
 
 
 def test_the_example_runs(line: Line) -> None:
-    # What the extra `apache-beam[yaml]` brings, which is not in the lock.
-    pytest.importorskip("jinja2", reason="Beam YAML needs apache-beam[yaml]")
-    pytest.importorskip("pandas", reason="Beam YAML needs apache-beam[yaml]")
     variables = {
         "uri": line.mongod.uri,
         "database": line.database,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from typing import TYPE_CHECKING
 
 import bson
@@ -110,6 +111,19 @@ def test_every_event_arrives_once(line: Line, ordering: str) -> None:
     assert len(ids) == len(set(ids)) == orders.written
     if ordering != "none":
         line.assert_delivered(orders)
+
+
+def test_nothing_is_lost_of_what_is_written_while_it_streams(line: Line) -> None:
+    """The original lost events silently from ten a second on."""
+    orders = line.orders()
+    line.prepare()
+    with line.run() as process:
+        for _ in range(10):
+            orders.write(200)
+        line.wait_until_delivered(orders)
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0, process.stderr
+    line.assert_delivered(orders)
 
 
 def test_runs_until_caught_up_leave_no_gap_between_them(line: Line) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from mongo_gcp_stream import AsyncMongoDBConnectionManager, ChangeBatch
+from mongo_gcp_stream.manager.streams import Streams
 
 from tests.support.reading import QUICK, STREAM, Shop, numbers, run, take, until
 
@@ -95,6 +96,19 @@ def test_at_the_limit_the_stream_has_failed_and_its_position_is_before_the_chang
     run(fails())
     assert callback.calls == [1, 2, 2, 2]
     assert run(again()) == [2, 3]
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 5.0])
+def test_the_delays_follow_the_backoff_factor(shop: Shop, factor: float) -> None:
+    """The original read `backoff_factor` and never used it."""
+    handling = {"backoff_factor": factor, "max_backoff": "2s"}
+    reading = Streams(shop.config(error_handling=handling)).reading
+    # Each delay is random, between nothing and a limit that grows: of many one comes close to it.
+    callbacks = [reading.backoff() for _ in range(200)]
+    longest = [max(delays.next() or 0.0 for delays in callbacks) for _ in range(6)]
+    for attempt, delay in enumerate(longest):
+        limit = min(0.1 * factor**attempt, 2.0)
+        assert 0.8 * limit < delay <= limit, attempt
 
 
 def test_a_batch_callback_takes_whole_batches(shop: Shop) -> None:
@@ -224,5 +238,22 @@ def test_processing_needs_a_callback_and_a_free_stream(shop: Shop) -> None:
             await manager.start_processing()
             with pytest.raises(RuntimeError, match="has a consumer already"):
                 manager.batches(STREAM)
+
+    run(test())
+
+
+def test_the_methods_that_the_source_of_the_original_called_are_there(shop: Shop) -> None:
+    """Its Beam source called them in this order, and its manager had none of them."""
+    callback = Taken()
+
+    async def test() -> None:
+        manager = AsyncMongoDBConnectionManager(shop.config())
+        manager.register_document_callback(callback)
+        await manager.initialize_connections()
+        await manager.start_processing()
+        shop.insert(1)
+        await until(lambda: callback.taken == [1], "it was taken")
+        await manager.stop_processing()
+        await manager.close()
 
     run(test())

@@ -1,4 +1,4 @@
-"""The table of requirements: every number once, and every test and page that it names is there."""
+"""The tables of requirements and defects: each number once, each test and page named is there."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = (ROOT / "tests" / "README.md").read_text().partition("## Which test shows")[2]
-ROWS = re.findall(r"^\| (.+) \| `([^`]+)` \|$", TABLE, re.MULTILINE)
-NUMBERS = 37
+ROWS = re.findall(r"^\| ([RD])(\d+) \| .+ \| (`[^|]+`) \|$", TABLE, re.MULTILINE)
+REQUIREMENTS = 37
+DEFECTS = 14
+PLACES = {place for *_, places in ROWS for place in re.findall(r"`([^`]+)`", places)}
 
 
-def test_every_number_has_its_row() -> None:
-    numbers = [int(number) for number in re.findall(r"^\| R(\d+) \|", TABLE, re.MULTILINE)]
-    assert numbers == list(range(1, NUMBERS + 1))
+@pytest.mark.parametrize(("letter", "count"), [("R", REQUIREMENTS), ("D", DEFECTS)])
+def test_every_number_has_its_row(letter: str, count: int) -> None:
+    numbers = [int(number) for kind, number, _ in ROWS if kind == letter]
+    assert numbers == list(range(1, count + 1))
 
 
-@pytest.mark.parametrize("place", sorted({place for _, place in ROWS}))
+def test_there_is_no_row_besides() -> None:
+    rows = [row for row in TABLE.split("\n") if row.startswith("| ")]
+    heads = [row for row in rows if row.startswith(("| number |", "| --- |"))]
+    assert len(rows) - len(heads) == len(ROWS)
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
 def test_what_a_row_names_is_there(place: str) -> None:
     file, _, name = place.partition("::")
     if not file.startswith(("docs/", "tests/")) and file.endswith(".py"):

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from mongo_gcp_stream import Runner, load_config
+from mongo_gcp_stream.beam import read
+from mongo_gcp_stream.config import Config
 
 if TYPE_CHECKING:
     from mongo_gcp_stream.testing import Mongod
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALING = (ROOT / "docs" / "guide" / "scaling.md").read_text()
+ANY = {"orders": {"database": "shop", "collection": "orders"}}
 DATAFLOW = (ROOT / "docs" / "guide" / "dataflow.md").read_text()
 
 
@@ -60,6 +63,9 @@ def test_the_cost_of_a_bundle_is_computed_right() -> None:
         seconds = 3.6e-3 + size * 9e-6
         assert rate == pytest.approx(size / seconds, rel=0.02)
         assert share == pytest.approx(3.6e-3 / seconds * 100, abs=0.5)
+    (default,) = [numbers(row)[0] for row in table if "(default)" in row]
+    config = {"mongodb": {"connections": {"main": {"uri": "mongodb://nowhere", "sources": ANY}}}}
+    assert default == Config.of(config).get("streaming.batch_size") == read.BATCH_SIZE
 
 
 def test_the_shares_load_and_part_the_documents(

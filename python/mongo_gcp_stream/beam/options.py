@@ -34,7 +34,8 @@ class MongoDBToPubSubOptions(PipelineOptions):
         add(
             "--resume",
             choices=["RESUME_OR_NEW", "RESUME_OR_FAIL", "FAIL_IF_EXISTS"],
-            help="What to make of a position that is kept there.",
+            help="What to make of a position that is kept there or, without --checkpoint, where "
+            "`checkpoint` of the configuration says.",
         )
         add("--end_at", help="Read up to this moment (RFC 3339), and end.")
         add("--schemas", help="A YAML or JSON file of rules by stream: a path, or gs://...")

@@ -22,6 +22,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.transforms.window import FixedWindows
 
+from mongo_gcp_stream.beam import resuming
 from mongo_gcp_stream.beam.options import MongoDBToPubSubOptions
 from mongo_gcp_stream.beam.read import ReadFromMongoDBChangeStream
 from mongo_gcp_stream.beam.settings import Settings, parts_of_topic
@@ -88,6 +89,10 @@ def build_pipeline(
         changes = changes | label >> transform
     if not transforms:
         changes = changes | ValidateAndEnrich(tree)
+    elif read.resume and not resuming.shuffled(changes):
+        # What shows a shuffle is told of by the sink; what they keep to themselves does not show.
+        names = ", ".join(label for label, _ in transforms)
+        resuming.warn(f"between read and sink are {names}, which may keep changes across bundles")
     # It validates and enriches what comes as an event.
     changes | WriteToPubSub(config=tree)
     return pipeline

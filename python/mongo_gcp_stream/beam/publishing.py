@@ -295,6 +295,7 @@ class ByLane(beam.DoFn):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._stages = Stages(plan.settings, dead_letters=plan.keep_letters)
+        self._invalid = counter("invalid")
 
     def setup(self) -> None:
         log.start()
@@ -307,6 +308,7 @@ class ByLane(beam.DoFn):
     def process(self, element: Any) -> Iterator[TimestampedValue]:
         if isinstance(element, (ChangeBatch, ChangeEvent)):
             element = self._apply(element)
+            self._invalid.inc(element.invalid)
         if isinstance(element, MessageBatch):
             # A runner may sort the elements of a key by timestamp: that of their coming.
             yield TimestampedValue((element.stream, element), Timestamp.now())

@@ -14,6 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, Sources
+from mongo_gcp_stream._runners import CANNOT, instead
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
 from mongo_gcp_stream.beam.arguments import end, one_source, only_without_config, streams
 from mongo_gcp_stream.beam.metrics import counter, distribution
@@ -64,15 +65,6 @@ _HINTS = {
     "Conflict": "`resume` says what is made of a checkpoint, and `checkpoint` where it is. One "
     "pipeline at a time moves it: stop the other one first.",
     "Corrupt": "Restore the checkpoint from a backup, or delete it, to begin where `startup` says.",
-}
-
-#: Those whose unbounded reads never return, or that cannot read unbounded sources at all.
-_CANNOT = {
-    "DirectRunner": "The DirectRunner",
-    "SwitchingDirectRunner": "The DirectRunner",
-    "BundleBasedDirectRunner": "The DirectRunner",
-    "TestDirectRunner": "The DirectRunner",
-    "FnApiRunner": "FnApiRunner",
 }
 
 
@@ -321,7 +313,7 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             ValueError: Its runner cannot read an unbounded source.
         """
         if self._end is None:
-            _check_runner(type(pbegin.pipeline.runner).__name__)
+            _check_runner(pbegin.pipeline.runner)
         kind = _ReadForEver if self._end is None else _ReadToEnd
         element = ChangeBatch if self._output == "batches" else ChangeEvent
         read = beam.ParDo(kind(self._settings, self._batch_size, self._output, self._resume))
@@ -332,15 +324,22 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             | "Read" >> read.with_output_types(element)
         )
 
+    @property
+    def resume(self) -> Resume | None:
+        """Whether it goes on after the pipeline before it, and how."""
+        return self._resume
+
     def display_data(self) -> dict[str, Any]:
         """What the runner's page shows: the streams, and nothing of the connection."""
         end = {"end_at": self._end[0]} if self._end else {}
         return {"streams": ", ".join(self._streams), "output": self._output, **end}
 
 
-def _check_runner(runner: str) -> None:
-    if runner in _CANNOT:
+def _check_runner(runner: Any) -> None:
+    # That of a notebook runs on another one, and Beam gives the DirectRunner another name.
+    name = type(getattr(runner, "_underlying_runner", runner)).__name__.removeprefix("Switching")
+    if name in CANNOT:
         raise ValueError(
-            f"{_CANNOT[runner]} cannot read an unbounded source: run the pipeline with "
-            "--runner=PrismRunner, FlinkRunner or DataflowRunner, or give the read an `end_at`"
+            f"the {name} {CANNOT[name]}: for an unbounded source take {instead()}, or give the "
+            "read an `end_at`"
         )

@@ -11,6 +11,7 @@ from apache_beam.transforms.window import GlobalWindows
 from mongo_gcp_stream._core import MessageBatch
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
 from mongo_gcp_stream.beam.publishing import ByLane, Plan, Publish, PublishInOrder
+from mongo_gcp_stream.beam.resuming import warn_of_sink
 from mongo_gcp_stream.beam.settings import Settings, parts_of_topic, with_topic
 from mongo_gcp_stream.errors import ConfigError
 
@@ -144,6 +145,7 @@ class WriteToPubSub(beam.PTransform):
 
     def _steps(self, pcoll: beam.PCollection, plan: Plan) -> tuple[beam.PCollection, beam.ParDo]:
         """What the step that publishes takes, and that step."""
+        warn_of_sink(pcoll, self.label, ordered=self._ordered)
         if not self._ordered:
             return pcoll, beam.ParDo(Publish(plan))
         by_lane = beam.ParDo(ByLane(plan)).with_output_types(tuple[str, MessageBatch])

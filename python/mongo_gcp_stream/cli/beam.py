@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mongo_gcp_stream._runners import CANNOT, RUNNERS, instead
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
 from mongo_gcp_stream.cli.show import show_error, show_warning
 from mongo_gcp_stream.errors import MongoGcpStreamError
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from mongo_gcp_stream.beam.launch import Launched
-
-RUNNERS = ("PrismRunner", "PortableRunner", "FlinkRunner", "DataflowRunner")
-
-#: What there is besides, and why not.
-_CANNOT = {
-    "DirectRunner": "never ends a read of a stream, and fires no window",
-    "SwitchingDirectRunner": "never ends a read of a stream, and fires no window",
-    "FnApiRunner": "never ends a read of a stream, and fires no window",
-    "BundleBasedDirectRunner": "cannot read a stream",
-    "InteractiveRunner": "runs on the DirectRunner, which never ends a read of a stream",
-}
 
 #: Loggers with Beam's account of its own work, tracebacks in several copies among it.
 _BEAMS_OWN = {"root", "apache_beam", "PrismRunner", "FlinkRunner"}
@@ -60,7 +50,7 @@ _logger = logging.getLogger(__name__)
     default=RUNNERS[0],
     show_default=True,
     metavar="NAME",
-    help=f"{', '.join(RUNNERS[:-1])} or {RUNNERS[-1]}.",
+    help=f"{instead()}.",
 )
 @click.option("--verbose", is_flag=True, help="Log what Beam says of its own work, too.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[BEAM OPTIONS]...")
@@ -101,9 +91,8 @@ def beam(
 def _check_runner(runner: str) -> None:
     if runner in RUNNERS:
         return
-    reason = _CANNOT.get(runner, "has not been tried with an unbounded source")
-    names = f"{', '.join(RUNNERS[:-1])} or {RUNNERS[-1]}"
-    raise click.UsageError(f"--runner: {runner} {reason}: take {names}")
+    reason = CANNOT.get(runner, "has not been tried with an unbounded source")
+    raise click.UsageError(f"--runner: {runner} {reason}: take {instead()}")
 
 
 def _launch(

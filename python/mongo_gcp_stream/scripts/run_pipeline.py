@@ -6,8 +6,8 @@ import os
 
 import click
 
+from mongo_gcp_stream._runners import RUNNERS
 from mongo_gcp_stream.cli import main as command
-from mongo_gcp_stream.cli.beam import RUNNERS
 from mongo_gcp_stream.scripts.setup_pubsub import DEFAULT_CONFIG
 
 #: What overrides `gcp.project_id` for the core's loader.
