@@ -85,10 +85,12 @@ lock: $(VENV)/.locked ## Pin the newest versions of the Python dependencies in r
 clean: ## Remove what the targets made, the Rust build included
 	rm -rf $(VENV) target dist python/mongo_gcp_stream/_core*.so
 
+# The lock is its own constraint: pip would otherwise look for the newest `google-auth[pyopenssl]`,
+# which has no line of its own there.
 $(VENV)/.locked: requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -c $< -r $<
 	touch $@
 
 # RUSTC_BOOTSTRAP above lets the stable compiler take the flags of the sanitizer.
