@@ -17,7 +17,8 @@ const MIN_KEY: usize = 16;
 #[serde(deny_unknown_fields)]
 pub struct ProtectionConfig {
     /// Key of `hash` and `tokenise`, and of what stands for a protected document key: at least 16
-    /// bytes, kept secret. Another key gives other hashes and tokens. Default: none.
+    /// bytes, kept secret. Another key gives other hashes and tokens. In a Beam pipeline it may be a
+    /// secret of Secret Manager, read on the worker, as `uri` of a connection. Default: none.
     #[schemars(example = &"${PROTECTION_KEY}")]
     pub key: Option<Secret>,
 }

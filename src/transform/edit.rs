@@ -10,7 +10,7 @@ pub(super) use walk::Walk;
 use super::Context;
 use super::enrich::{Additions, Origin};
 use super::protect::{Keys, Protector};
-use crate::config::{Config, StreamConfig, field_path, leads_to_id};
+use crate::config::{Config, StreamConfig, field_path, is_secret_reference, leads_to_id};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
 use crate::event::elements::{ARRAY, DOCUMENT, Element, Elements, NULL};
 use crate::event::{ChangeEvent, EventId};
@@ -62,6 +62,14 @@ impl Edits {
         let fail =
             |key: String, message: String| ConfigError { path: format!("{at}.{key}"), message };
         let key = config.protection.key.as_ref();
+        if key.is_some_and(|key| is_secret_reference(key.expose())) {
+            return Err(ConfigError {
+                path: "protection.key".into(),
+                message: "a `secret://` is read by Beam pipelines only: give the key itself, such \
+                    as `${PROTECTION_KEY}`"
+                    .into(),
+            });
+        }
         let keys = key.and_then(|key| Keys::derive(key.expose()));
         let source = &stream.source;
         let additions = Additions::compile(&source.enrich, &stream.id)

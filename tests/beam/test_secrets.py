@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import bz2
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,23 +13,33 @@ import grpc
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.secretmanager_v1.types import (
     AccessSecretVersionRequest,
     AccessSecretVersionResponse,
 )
-from mongo_gcp_stream.beam import ReadFromMongoDBChangeStream, WriteToPubSub, secrets
+from mongo_gcp_stream.beam import (
+    ReadFromMongoDBChangeStream,
+    ValidateAndEnrich,
+    WriteToPubSub,
+    secrets,
+)
 from mongo_gcp_stream.errors import MongoGcpStreamError
 
+from tests.support import steps
 from tests.support.beam_runner import prism_runner_options, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mongo_gcp_stream._core import MessageBatch
 
     from tests.support.beam_runner import PrismServer
     from tests.support.line import Line
 
 REFERENCE = "secret://projects/mine/secrets/mongodb/versions/latest"
 CANARY = "canary-s3cr3t"
+PAR_DO = "beam:transform:pardo:v1"
 
 ACCESS = "AccessSecretVersion"
 SERVICE = "google.cloud.secretmanager.v1.SecretManagerService"
@@ -93,14 +105,71 @@ def test_the_value_is_nowhere_in_a_job() -> None:
         read = ReadFromMongoDBChangeStream(REFERENCE, "shop", "orders")
         pipeline = beam.Pipeline(options=prism_runner_options())
         _ = pipeline | read | WriteToPubSub("projects/mine/topics/shop")
-        seen = [
-            pickler.dumps(read),
-            pipeline.to_runner_api().SerializeToString(),
-            repr(read).encode(),
-            repr(read.display_data()).encode(),
-        ]
-    assert REFERENCE.encode() in pickler.loads(seen[0])._settings.text.encode()  # noqa: SLF001
+    assert REFERENCE.encode() in pickled(read)
+    seen = [pickled(read), *job(pipeline), repr(read).encode(), repr(read.display_data()).encode()]
     assert not [text for text in seen if CANARY.encode() in text]
+
+
+def pickled(transform: beam.PTransform) -> bytes:
+    """What Beam pickles, without its compression and its text of bytes."""
+    return bz2.decompress(base64.b64decode(pickler.dumps(transform)))
+
+
+def job(pipeline: beam.Pipeline) -> list[bytes]:
+    """All that a job holds: as it is, and what is pickled in it."""
+    proto = pipeline.to_runner_api()
+    seen = [proto.SerializeToString()]
+    for transform in proto.components.transforms.values():
+        if transform.spec.urn == PAR_DO:
+            payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload)
+            seen.append(bz2.decompress(base64.b64decode(payload.do_fn.payload)))
+    assert len(seen) > 2, "the steps were looked into"
+    return seen
+
+
+def test_a_value_that_is_given_itself_would_be_found() -> None:
+    """The search is one that finds: a connection string itself travels with the pipeline."""
+    uri = f"mongodb://user:{CANARY}@localhost/?replicaSet=rs0"
+    read = ReadFromMongoDBChangeStream(uri, "shop", "orders")
+    pipeline = beam.Pipeline(options=prism_runner_options())
+    _ = pipeline | read | WriteToPubSub("projects/mine/topics/shop")
+    assert CANARY.encode() in pickled(read)
+    assert [text for text in job(pipeline) if CANARY.encode() in text]
+
+
+def config(**sections: Any) -> dict[str, Any]:
+    uri = f"mongodb://user:{CANARY}@localhost/?replicaSet=rs0"
+    rules = [{"path": "name", "action": "hash"}]
+    orders = {"database": "shop", "collection": "orders", "protect": rules}
+    return {
+        "mongodb": {"connections": {"main": {"uri": uri, "sources": {"orders": orders}}}},
+        "gcp": {"project_id": "mine"},
+        "pubsub": {"topics": {"default": {"name": "shop"}}},
+        **sections,
+    }
+
+
+def test_what_connects_to_no_mongodb_takes_no_password_along() -> None:
+    given = config(protection={"key": "a key of sixteen bytes"})
+    for transform in (ValidateAndEnrich(given), WriteToPubSub(config=given)):
+        assert CANARY.encode() not in pickled(transform)
+
+
+def test_the_key_of_protection_may_be_a_secret() -> None:
+    key = "projects/mine/secrets/key/versions/1"
+    given = config(protection={"key": f"{secrets.PREFIX}{key}"})
+    batch = steps.batch(steps.event(1, name="Ann"))
+    told: dict[str, list[MessageBatch]] = {}
+    with secret_manager({key: f"{CANARY} of sixteen bytes"}) as asked:
+        enrich = ValidateAndEnrich(given)
+        assert asked == [], "not before a worker wants it"
+        told["secret"] = steps.Step(enrich, "Apply").bundle(batch)
+        assert asked == [key]
+        assert CANARY.encode() not in pickled(enrich)
+    itself = config(protection={"key": f"{CANARY} of sixteen bytes"})
+    told["itself"] = steps.Step(ValidateAndEnrich(itself), "Apply").bundle(batch)
+    first, second = ([made.to_bytes() for made in found] for found in told.values())
+    assert first == second
 
 
 def test_a_secret_that_cannot_be_read_is_named_and_told_what_to_do() -> None:

@@ -17,6 +17,9 @@ Options = Mapping[str, Any]
 #: Where no server is asked: to check what is known before a secret is.
 _NOWHERE = "mongodb://localhost"
 
+#: A key of protection, to check what is known before a secret is.
+_ANY_KEY = "any key of protection"
+
 #: A place for dead letters, for a transform: it writes nothing.
 _ANY_PLACE = {"file": {"path": "any"}}
 
@@ -68,8 +71,16 @@ class Settings:
         return bool(tree.get("dead_letter") or handling.get("dead_letter_topic"))
 
     def checked(self) -> str:
-        """JSON text for checks that need no secret, and for what connects to no MongoDB."""
-        return self._with_secrets(lambda _: _NOWHERE)
+        """JSON text for checks that need no secret, and for what publishes messages."""
+        return self._with_secrets(uri=lambda _: _NOWHERE, key=lambda _: _ANY_KEY)
+
+    def transforming(self) -> str:
+        """JSON text for the core's transform, on the worker: it protects, and connects to nothing.
+
+        Raises:
+            MongoGcpStreamError: The secret of `protection.key` cannot be read.
+        """
+        return self._with_secrets(uri=lambda _: _NOWHERE, key=secrets.resolve)
 
     def resolved(self) -> str:
         """JSON text with the secrets in place: for the core, on the worker.
@@ -77,14 +88,16 @@ class Settings:
         Raises:
             MongoGcpStreamError: One cannot be read.
         """
-        return self._with_secrets(secrets.resolve)
+        return self._with_secrets(uri=secrets.resolve, key=secrets.resolve)
 
-    def _with_secrets(self, value: Callable[[str], str]) -> str:
+    def _with_secrets(self, *, uri: Callable[[str], str], key: Callable[[str], str]) -> str:
         tree = json.loads(self.text)
         connections = tree["mongodb"]["connections"].values()
-        named = [at for at in connections if secrets.is_reference(at["uri"])]
-        for connection in named:
-            connection["uri"] = value(connection["uri"])
+        places = [(at, "uri", uri) for at in connections]
+        places.append((tree.get("protection", {}), "key", key))
+        named = [place for place in places if secrets.is_reference(place[0].get(place[1]))]
+        for section, name, value in named:
+            section[name] = value(section[name])
         return json.dumps(tree) if named else self.text
 
 
@@ -145,6 +158,15 @@ def of_messages(settings: Settings | None, topic: str) -> Settings:
     # Its rules are about streams that are not there.
     tree["pubsub"].pop("routing", None)
     return Settings.of({**mongodb, **tree})
+
+
+def without_servers(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The same configuration for what connects to no MongoDB: no password travels with it."""
+    mongodb = tree["mongodb"]
+    connections = {
+        id_: {**connection, "uri": _NOWHERE} for id_, connection in mongodb["connections"].items()
+    }
+    return {**tree, "mongodb": {**mongodb, "connections": connections}}
 
 
 def with_letters(settings: Settings) -> Settings:

@@ -49,23 +49,27 @@ class Stages:
             if stream.count(".") != 1:
                 message = f"schemas.{stream}: expected `<connection>.<source>`"
                 raise ConfigError(message, path=f"schemas.{stream}")
-            self.of(stream)
+            Transform(self._of(stream).checked(), stream)
 
     def of(self, stream: str) -> Transform:
         """The transform of a stream, compiled once in a process.
 
         Raises:
             ConfigError: The configuration has no such stream.
+            MongoGcpStreamError: A secret that it names cannot be read.
         """
-        settings = self._settings or of_stages(
-            stream, self._options, self._schemas, dead_letters=self._dead_letters
-        )
+        settings = self._of(stream)
         with _lock:
             transform = _compiled.get((settings, stream))
             if transform is None:
-                transform = Transform(settings.checked(), stream)
+                transform = Transform(settings.transforming(), stream)
                 _compiled[settings, stream] = transform
         return transform
+
+    def _of(self, stream: str) -> Settings:
+        return self._settings or of_stages(
+            stream, self._options, self._schemas, dead_letters=self._dead_letters
+        )
 
 
 _compiled: dict[tuple[Settings, str], Transform] = {}

@@ -12,7 +12,7 @@ from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, MessageBatch
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
 from mongo_gcp_stream.beam.metrics import counter, distribution
-from mongo_gcp_stream.beam.settings import Settings, with_topic
+from mongo_gcp_stream.beam.settings import Settings, with_topic, without_servers
 from mongo_gcp_stream.beam.stages import Apply, Stages
 from mongo_gcp_stream.beam.write import DeadLetter, check_dead_letter, write_letters
 from mongo_gcp_stream.errors import ConfigError
@@ -159,7 +159,7 @@ class _Apart(beam.PTransform):
 
 def _whole(settings: Settings) -> Settings:
     """A configuration that needs no topic yet has a placeholder for it."""
-    tree = settings.tree()
+    tree = without_servers(settings.tree())
     if "pubsub" in tree and "gcp" in tree:
         return Settings.of({"checkpoint": {"store": "memory"}, **tree})
     return Settings.of(with_topic(tree, "projects/any-project/topics/any-topic"))

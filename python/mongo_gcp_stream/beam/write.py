@@ -12,7 +12,12 @@ from mongo_gcp_stream._core import MessageBatch
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
 from mongo_gcp_stream.beam.publishing import ByLane, Plan, Publish, PublishInOrder
 from mongo_gcp_stream.beam.resuming import warn_of_sink
-from mongo_gcp_stream.beam.settings import Settings, parts_of_topic, with_topic
+from mongo_gcp_stream.beam.settings import (
+    Settings,
+    parts_of_topic,
+    with_topic,
+    without_servers,
+)
 from mongo_gcp_stream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -205,7 +210,7 @@ def write_letters(dead_letter: DeadLetter) -> beam.PTransform:
 
 def _publishing(settings: Settings, topic: str | None) -> Settings:
     """The configuration, with `topic` where it has none."""
-    tree = settings.tree()
+    tree = without_servers(settings.tree())
     if topic is not None and "pubsub" not in tree:
         tree = with_topic(tree, topic)
     for section in ("gcp", "pubsub"):

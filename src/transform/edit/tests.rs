@@ -176,6 +176,15 @@ fn rules_are_refused_with_their_path() {
 }
 
 #[test]
+fn a_reference_is_no_key() {
+    let rule = json!({"protect": [{"path": "a", "action": "hash"}]});
+    let config = config(rule, Some("secret://projects/p/secrets/s/versions/1")).unwrap();
+    let error = Edits::compile(&config, &config.streams().unwrap()[0]).unwrap_err();
+    assert_eq!(error.path, "protection.key");
+    assert!(error.message.contains("Beam pipelines only"), "{error}");
+}
+
+#[test]
 fn rules_step_through_arrays() {
     let rules = |paths: [&str; 3]| {
         let rule = |path| json!({"path": path, "action": "mask", "keep": 0});
