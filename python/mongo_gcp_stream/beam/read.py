@@ -325,6 +325,8 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             if resume is None:
                 raise ConfigError("checkpoint: goes with `resume`", path="checkpoint")
             self._settings = Settings.of({**self._settings.tree(), "checkpoint": dict(checkpoint)})
+        elif resume is None:
+            self._settings = self._settings.without_checkpoint()
         self._resume = resume
         self._streams = streams(self._settings, source)
         self._end = end(end_at)
