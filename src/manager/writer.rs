@@ -8,12 +8,23 @@ use tokio::sync::Mutex;
 use super::build::Builder;
 use super::in_flight::{InFlight, first_piece};
 use super::no_stream;
-use crate::config::Config;
+use crate::config::{ByteSize, Config, Millis};
 use crate::error::Error;
 use crate::event::{Destination, Message};
 use crate::flow::Budget;
 use crate::sink::{Asked, DeadLetterPlaces, Sink as _, Topics};
 use crate::telemetry::StreamStatistics;
+
+/// Bytes in flight at the most, as a multiple of `flow.bytes_in_flight`: so much may wait for the end
+/// of a bundle.
+const BUNDLE: u64 = 4;
+
+/// How long messages wait for it: longer than a bundle of our own reader takes.
+const HELD_FOR: Millis = Millis::from_millis(750);
+
+/// Requests in flight at the most, where `pubsub.slots` does not allow more: a bundle ends when all
+/// are answered, and every lane has one to send.
+const SLOTS: u32 = 32;
 
 /// Publishes what a [`Transform`](crate::transform::Transform) has made, in order for each lane.
 pub struct Writer {
@@ -36,6 +47,7 @@ impl Writer {
         let found = streams.iter().find(|known| known.id.to_string() == stream);
         let found = found.ok_or_else(|| no_stream(stream))?;
         let statistics = Arc::new(StreamStatistics::new(&found.id));
+        let config = &for_bundles(config);
         let builder = Builder::new(config, &[])?;
         let letters = keep_letters.then(Asked::default);
         let (sink, mut receipts) = match &letters {
@@ -58,7 +70,8 @@ impl Writer {
     }
 
     /// Hands messages over, in order; those for topics to `topic` instead, where it is given. Waits
-    /// while there is too much in flight, as `flow` says; one message always gets through.
+    /// while there is too much in flight: four times what `flow` says, since messages are held until
+    /// the flush. One message always gets through.
     ///
     /// # Errors
     /// Why the sink has given up; from then on it takes nothing.
@@ -111,4 +124,19 @@ impl Writer {
 fn towards(message: &Message, topic: Option<&Destination>) -> Message {
     let to = topic.filter(|_| message.to != Destination::DeadLetter).unwrap_or(&message.to);
     Message { to: to.clone(), ..message.clone() }
+}
+
+/// What is published is waited for at the end of a bundle: held until then it makes the fullest
+/// requests, and many of them at once shorten the wait.
+fn for_bundles(config: &Config) -> Config {
+    let mut config = config.clone();
+    let limit = &mut config.flow.bytes_in_flight;
+    *limit = ByteSize::from_bytes(limit.bytes().saturating_mul(BUNDLE));
+    let held = *limit;
+    if let Some(pubsub) = &mut config.pubsub {
+        pubsub.slots = pubsub.slots.max(SLOTS);
+        pubsub.batch.max_held = held;
+        pubsub.batch.max_delay_catching_up = HELD_FOR;
+    }
+    config
 }

@@ -47,6 +47,12 @@ BATCH_SIZE = 10_000
 CATCHING_UP = 1000
 """A bundle with so many events is one of a backlog: latency does not matter yet."""
 
+BEHIND_SECONDS = 2
+"""Events whose cluster time is so long ago are of a backlog as well."""
+
+FULLER_MS = 150
+"""How long a bundle of them waits for more: longer than a busy server takes for a reply."""
+
 BUNDLE_SECONDS = 0.5
 """How long a bundle takes more, of all its streams: while it lasts no position is safe, and no
 window fires."""
@@ -144,8 +150,7 @@ class _Read(beam.DoFn):
             if opening or full or tracker.current_restriction().finished:
                 break
             # A backlog is worth the wait for a fuller bundle: requests get fuller with it.
-            wait = WAIT_MS if taken >= CATCHING_UP else 0
-            piece = _next(reader, stream, self._batch_size - taken, wait)
+            piece = _next(reader, stream, self._batch_size - taken, _wait_ms(piece, taken))
         self._count(taken, left_at)
         if self._resume and left_at.after:
             finalizer.register(
@@ -171,6 +176,13 @@ class _Read(beam.DoFn):
         """The events of a slice, at their second: its position may lie after that."""
         for element in (batch,) if self._output == "batches" else batch:
             yield TimestampedValue(element, second)
+
+
+def _wait_ms(piece: Slice, taken: int) -> int:
+    """How long a bundle waits for another slice after this one."""
+    if piece.time and time.time() - piece.time[0] >= BEHIND_SECONDS:
+        return FULLER_MS
+    return WAIT_MS if taken >= CATCHING_UP else 0
 
 
 def _next(reader: Reader, stream: str, most: int, wait_ms: int) -> Slice | None:
