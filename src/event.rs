@@ -68,6 +68,14 @@ impl Position {
             Self::OperationTime(time) => Some(*time),
         }
     }
+
+    /// Which of the events of its cluster time it stands directly after, from 0 on; `None` where
+    /// that is none of them, or the token's layout is unknown.
+    #[must_use]
+    pub fn index_in_cluster_time(&self) -> Option<u32> {
+        let Self::Token(token) = self else { return None };
+        token::index_in_cluster_time(token.get_str("_data").ok()?.as_bytes())
+    }
 }
 
 /// A token holds the document's `_id` in plain hex, so it never shows in a log: only its time does.

@@ -140,12 +140,20 @@ impl LowerBound {
     }
 }
 
+/// By cluster time, and within a transaction, whose events share theirs, by the index in it.
 fn is_later(stored: &Position, position: &Position) -> bool {
-    stored.cluster_time().zip(position.cluster_time()).is_some_and(|(stored, own)| stored > own)
+    let times = stored.cluster_time().zip(position.cluster_time());
+    times.is_some_and(|(stored_at, own_at)| {
+        let indices = stored.index_in_cluster_time().zip(position.index_in_cluster_time());
+        let later_within = || indices.is_some_and(|(stored, own)| stored > own);
+        stored_at > own_at || (stored_at == own_at && later_within())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use mongodb::bson::rawdoc;
+
     use super::*;
     use crate::checkpoint::MemoryStore;
     use crate::checkpoint::batches::position;
@@ -222,6 +230,26 @@ mod tests {
             "the stream has come back"
         );
         assert_eq!(stored(&store).await, Some(position(12)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_comes_late_moves_nothing_back_within_a_transaction() {
+        let within = |index: &str| {
+            let data = format!("8266F0C0DE000000052B022C0100{index}6E04");
+            Position::Token(rawdoc! { "_data": data })
+        };
+        let (second, third, last) = (within("2B02"), within("2B04"), within("2C0258"));
+        let store = Arc::<MemoryStore>::default();
+        let (early, late) = (worker(&store), worker(&store));
+        late.begin(Resume::OrNew).await.unwrap();
+        late.keep(&within("29"), Pace::AtOnce).await.unwrap();
+        early.keep(&third, Pace::AtOnce).await.unwrap();
+        late.keep(&second, Pace::AtOnce).await.unwrap_err();
+        assert_eq!(late.keep(&second, Pace::AtOnce).await, Ok(false), "it looks, and leaves it");
+        assert_eq!(stored(&store).await, Some(third.clone()));
+        assert_eq!(late.keep(&last, Pace::AtOnce).await, Ok(true));
+        assert_eq!(late.keep(&third, Pace::AtOnce).await, Ok(false), "before that");
+        assert_eq!(stored(&store).await, Some(last));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::validate::{error, expect, is_connection_string};
+use super::validate::{error, expect, is_deployment};
 use super::{Capture, Config, Seconds, Secret, streams};
 use crate::error::ConfigError;
 
@@ -27,7 +27,8 @@ pub struct CheckpointConfig {
     /// Required for `store: file`.
     #[schemars(example = &"./state")]
     pub path: Option<PathBuf>,
-    /// Connection string of the store `mongodb`. Default: that of `connection`.
+    /// Connection string of the store `mongodb`; in a Beam pipeline also a `secret://`. Default: that
+    /// of `connection`.
     #[schemars(example = &"${MONGODB_URI}")]
     pub uri: Option<Secret>,
     /// Key below `mongodb.connections` of the deployment that the store `mongodb` is in. Default:
@@ -147,7 +148,7 @@ impl CheckpointConfig {
         }
         streams::check_database(database, "checkpoint.database")?;
         streams::check_collection(collection, "checkpoint.collection")?;
-        let uri = self.uri.as_ref().is_none_or(|uri| is_connection_string(uri.expose()));
+        let uri = self.uri.as_ref().is_none_or(|uri| is_deployment(uri.expose()));
         expect(
             uri,
             "checkpoint.uri",

@@ -102,7 +102,7 @@ fn check_connection(connection: &ConnectionConfig, id: &str) -> Result<(), Confi
     check_id(id, &path)?;
     let uri = connection.uri.expose();
     expect(
-        is_connection_string(uri) || is_secret_reference(uri),
+        is_deployment(uri),
         &format!("{path}.uri"),
         "expected a connection string that begins with `mongodb://` or `mongodb+srv://`",
     )?;
@@ -115,10 +115,11 @@ fn check_connection(connection: &ConnectionConfig, id: &str) -> Result<(), Confi
     })
 }
 
-/// Whether it looks like one; the driver says more, before anything is connected.
-pub(super) fn is_connection_string(uri: &str) -> bool {
+/// Whether it looks like a connection string, of which the driver says more before anything is
+/// connected, or like a secret with one.
+pub(super) fn is_deployment(uri: &str) -> bool {
     let rest = uri.strip_prefix("mongodb://").or_else(|| uri.strip_prefix("mongodb+srv://"));
-    rest.is_some_and(|rest| !rest.is_empty())
+    rest.is_some_and(|rest| !rest.is_empty()) || is_secret_reference(uri)
 }
 
 /// Whether it names a version of a secret, `secret://projects/P/secrets/S/versions/V`, which Beam

@@ -5,6 +5,7 @@
 
 mod build;
 mod connection;
+mod in_flight;
 mod reading;
 mod report;
 mod run;

@@ -48,17 +48,6 @@ impl ClaimStore {
         Ok(Some(Arc::new(Self { place })))
     }
 
-    /// Stores what the messages of `batch` refer to and what is not there yet.
-    pub(super) async fn store(&self, batch: &Batch) -> Result<(), Failure> {
-        for claim in batch.messages.iter().filter_map(|message| message.claim.as_ref()) {
-            if !claim.is_stored() {
-                self.put(claim).await?;
-                claim.stored();
-            }
-        }
-        Ok(())
-    }
-
     async fn put(&self, claim: &Arc<Claim>) -> Result<(), Failure> {
         match &self.place {
             Place::Bucket { bucket, prefix } => {
@@ -69,6 +58,23 @@ impl ClaimStore {
             Place::Folder(folder) => folder.put(Arc::clone(claim)).await,
         }
     }
+}
+
+/// Stores what the messages of `batch` refer to and what is not there yet. Without a store no such
+/// message may go out: it would refer to nothing.
+pub(super) async fn store(store: Option<&ClaimStore>, batch: &Batch) -> Result<(), Failure> {
+    for claim in batch.messages.iter().filter_map(|message| message.claim.as_ref()) {
+        if !claim.is_stored() {
+            store.ok_or_else(no_store)?.put(claim).await?;
+            claim.stored();
+        }
+    }
+    Ok(())
+}
+
+fn no_store() -> Failure {
+    let fate = Fate::Stop(PublishErrorKind::ClaimCheck);
+    Failure { fate, reason: "its stream has no `oversize.claim_check` here".to_owned() }
 }
 
 fn failure(error: StorageError) -> Failure {

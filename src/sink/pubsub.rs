@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 
 use super::Sink;
 use super::batcher::Limits;
-use super::claim_check::ClaimStore;
+use super::claim_check::{ClaimStore, store};
 use super::codes::Failure;
 use super::culprit::Culprit;
 use super::dead_letter::DeadLetters;
@@ -284,9 +284,7 @@ impl Task {
         let timeout = self.timeout;
         let claims = self.claims.clone();
         self.attempts.push(Box::pin(async move {
-            if let Some(claims) = claims
-                && let Err(failure) = claims.store(&request.batch).await
-            {
+            if let Err(failure) = store(claims.as_deref(), &request.batch).await {
                 return (request.lane, Err(failure));
             }
             let published = connection.publish::<usize>(&topic, request.batch, timeout).await;

@@ -153,6 +153,28 @@ def test_what_a_runner_refuses_is_told(line: Line) -> None:
     assert "PortableRunner does not start the pipeline" in told
 
 
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        ([], ["--max_bundle_size=1", "--max_bundle_time_mills=200"]),
+        (["--max_bundle_size=7"], ["--max_bundle_time_mills=200"]),
+    ],
+)
+@pytest.mark.parametrize("runner", ["FlinkRunner", "PortableRunner"])
+def test_beside_checkpoints_flink_gets_bundles_that_end(
+    runner: str, given: list[str], added: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--checkpointing_interval=500", *given)
+    assert command._for_flink(runner, arguments) == added  # noqa: SLF001 -- what it starts with
+    assert command._for_flink("PrismRunner", arguments) == []  # noqa: SLF001
+    assert not capsys.readouterr().err
+
+
+def test_flink_without_checkpoints_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command._for_flink("FlinkRunner", ()) == []  # noqa: SLF001 -- as above
+    assert "--checkpointing_interval: missing" in capsys.readouterr().err
+
+
 def test_options_of_imported_modules_are_known() -> None:
     assert unknown_options(PipelineOptions(["--nix=1", "--database=shop", "--nought"])) == [
         "--nix",

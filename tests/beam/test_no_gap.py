@@ -29,10 +29,15 @@ FRACTION = st.sampled_from([0.0, 0.0, 0.5])
 
 
 @functools.cache
-def source(output: Literal["batches", "events"], end: int | None) -> Source:
+def source(output: Literal["batches", "events"], end: int | None, resumed: bool) -> Source:
     end_at = datetime.fromtimestamp(end, timezone.utc) if end else None
     where = ("mongodb://localhost", "shop", "orders")
-    return Source(ReadFromMongoDBChangeStream(*where, output=output, batch_size=3, end_at=end_at))
+    follows: dict[str, Any] = {"resume": "RESUME_OR_NEW", "checkpoint": {"store": "memory"}}
+    further = follows if resumed else {}
+    read = ReadFromMongoDBChangeStream(
+        *where, output=output, batch_size=3, end_at=end_at, **further
+    )
+    return Source(read)
 
 
 class Runner(RuleBasedStateMachine):
@@ -47,6 +52,12 @@ class Runner(RuleBasedStateMachine):
         self.seen: set[int] = set()
         #: How many items lay before the position that the stream opened at.
         self.began: int | None = None
+        #: Bundles that count, and that the runner has not told so yet.
+        self.unfinalized: list[Bundle] = []
+        #: What earlier pipelines have committed, up to which item, and what went out of them.
+        self.before: set[int] = set()
+        self.reached: int | None = None
+        self.seen_before: set[int] = set()
         self._patches: list[Any] = [
             patch.object(read, "sources_of", FakeSources(self.stream)),
             patch.object(READERS, "give_back", self._give_back),
@@ -59,12 +70,16 @@ class Runner(RuleBasedStateMachine):
         output=st.sampled_from(["batches", "events"]),
         end=st.none() | st.integers(1000, 1006),
         earliest=st.booleans(),
+        resumed=st.booleans(),
         before=st.lists(GAP, max_size=5),
     )
-    def begin(self, output: Any, end: int | None, earliest: bool, before: list[int]) -> None:
+    def begin(
+        self, output: Any, end: int | None, earliest: bool, resumed: bool, before: list[int]
+    ) -> None:
         """A pipeline on a stream that has some changes already."""
         self.end = end
-        self.reading = Reading(source(output, end))
+        self.resumed = resumed
+        self.reading = Reading(source(output, end, resumed))
         self.stream.earliest = earliest
         for gap in before:
             self.stream.append(gap)
@@ -89,8 +104,31 @@ class Runner(RuleBasedStateMachine):
         """A bundle that counts."""
         bundle = self._run(ready, split, fraction)
         self.reading.commit(bundle)
+        self.unfinalized.append(bundle)
         if self.began is None and self.reading.left and self.reading.left.position.after:
             self.began = self.stream.index(self.reading.left.position.after)
+            assert self.reached is None or self.began <= self.reached, "a gap between pipelines"
+
+    @precondition(lambda self: self.unfinalized)
+    @rule(which=st.integers(0, 5), lost=st.booleans())
+    def finalize(self, which: int, lost: bool) -> None:
+        """The runner tells a bundle that it counts, in any order, or forgets to."""
+        bundle = self.unfinalized.pop(which % len(self.unfinalized))
+        if not lost:
+            bundle.finalizer.finalize_bundle()
+
+    @precondition(lambda self: self.resumed and self.began is not None)
+    @rule()
+    def start_again(self) -> None:
+        """Another pipeline goes on from the checkpoint."""
+        self.crash()
+        self.reached = max(self.reached or 0, self._committed())
+        self.before = self._counted()
+        self.seen_before |= self.seen
+        self.seen.clear()
+        self.reading = Reading(self.reading.source)
+        self.began = None
+        self.unfinalized.clear()
 
     @precondition(is_open)
     @rule(ready=READY, split=SPLIT, fails=st.booleans(), steps=st.integers(0, 5))
@@ -160,6 +198,27 @@ class Runner(RuleBasedStateMachine):
             seconds = {self.stream.items[number].time[0] for number in numbers}
             assert {Timestamp(second) for second in seconds} == {output.timestamp}
 
+    def _counted(self) -> set[int]:
+        """The changes that have gone out of bundles that count."""
+        found = (number for output in self.reading.outputs for number in numbers_of(output))
+        return self.before | set(found)
+
+    def _committed(self) -> int:
+        """How many items lie before the position that the runner keeps."""
+        if left := self.reading.left:
+            return self.stream.index(left.position.after or b"")
+        # It may have opened behind its end.
+        within = sum(item.time[0] <= (self.end or 0) for item in self.stream.items)
+        return max(self.began or 0, within)
+
+    @invariant()
+    def no_checkpoint_ahead(self) -> None:
+        """Whoever goes on from it misses nothing."""
+        committed = None if self.began is None else self._committed()
+        safe = [at for at in (self.reached, committed) if at is not None]
+        if self.stream.stored and safe:
+            assert self.stream.index(self.stream.stored) <= max(safe)
+
     @invariant()
     def no_gap(self) -> None:
         """What counts is the stream, from its opening up to the position that is kept."""
@@ -188,9 +247,9 @@ class Runner(RuleBasedStateMachine):
             self._read_on(len(self.stream.items) + 1)
             self.no_gap()
             assert (self.reading.left is None) == (self.end is not None)
-            counted = [number for output in self.reading.outputs for number in numbers_of(output)]
-            assert self.seen <= set(counted)
-            assert self.end or counted[-1] == len(self.stream.items) - 1
+            counted = self._counted()
+            assert self.seen | self.seen_before <= counted
+            assert self.end or max(counted) == len(self.stream.items) - 1
         READERS.close()
         for each in self._patches:
             each.stop()

@@ -107,6 +107,13 @@ def test_what_the_configuration_says_of_workers_is_for_dataflow_alone(line: Line
     assert (workers.machine_type, workers.max_num_workers) == ("n1-standard-4", 5)
 
 
+@pytest.mark.parametrize(("runner", "streaming"), [("Prism", False), ("Dataflow", True)])
+def test_a_replay_is_a_batch_job_but_on_dataflow(runner: str, streaming: bool) -> None:
+    """The template promises a streaming job."""
+    options = PipelineOptions([f"--runner={runner}Runner", "--end_at=2026-01-31T12:00:00Z"])
+    assert pipeline_module._is_streaming(options) is streaming  # noqa: SLF001 -- as above
+
+
 def test_more_workers_to_begin_with_are_more_at_the_most() -> None:
     options = PipelineOptions(["--runner=DataflowRunner", "--num_workers=4"])
     section = {"machine_type": "n1-standard-1", "num_workers": 1, "max_num_workers": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import bz2
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ from mongo_gcp_stream.beam import (
     WriteToPubSub,
     secrets,
 )
+from mongo_gcp_stream.beam.options import MongoDBToPubSubOptions
+from mongo_gcp_stream.beam.pipeline import build_pipeline
+from mongo_gcp_stream.beam.settings import Settings
 from mongo_gcp_stream.errors import MongoGcpStreamError
 
 from tests.support import steps
@@ -150,9 +154,58 @@ def config(**sections: Any) -> dict[str, Any]:
 
 
 def test_what_connects_to_no_mongodb_takes_no_password_along() -> None:
-    given = config(protection={"key": "a key of sixteen bytes"})
-    for transform in (ValidateAndEnrich(given), WriteToPubSub(config=given)):
+    key = {"key": "a key of sixteen bytes"}
+    given = config(protection=key, checkpoint=stored(f"mongodb://user:{CANARY}@other/"))
+    topic = "projects/mine/topics/shop"
+    transforms = (
+        ValidateAndEnrich(given),
+        WriteToPubSub(config=given),
+        WriteToPubSub(topic, config=given),
+    )
+    for transform in transforms:
         assert CANARY.encode() not in pickled(transform)
+
+
+def test_a_read_that_follows_no_checkpoint_takes_no_password_of_it_along() -> None:
+    key = {"key": "a key of sixteen bytes"}
+    given = config(protection=key, checkpoint=stored(f"mongodb://user:{CANARY}@other/"))
+    given["mongodb"]["connections"]["main"]["uri"] = REFERENCE
+    assert CANARY.encode() not in pickled(ReadFromMongoDBChangeStream(config=given))
+    follows = ReadFromMongoDBChangeStream(config=given, resume="RESUME_OR_NEW")
+    assert CANARY.encode() in pickled(follows), "one that does needs it"
+
+
+def test_the_store_of_the_checkpoint_may_be_a_secret() -> None:
+    name = REFERENCE.removeprefix(secrets.PREFIX)
+    value = f"mongodb://user:{CANARY}@localhost/"
+    given = config(protection={"key": "a key of sixteen bytes"}, checkpoint=stored(REFERENCE))
+    given["mongodb"]["connections"]["main"]["uri"] = "mongodb://localhost/?replicaSet=rs0"
+    with secret_manager({name: value}) as asked:
+        read = ReadFromMongoDBChangeStream(config=given, resume="RESUME_OR_NEW")
+        assert asked == [], "not before a worker wants it"
+        resolved = json.loads(Settings.given(given).resolved())
+    assert resolved["checkpoint"]["uri"] == value
+    assert REFERENCE.encode() in pickled(read)
+    assert CANARY.encode() not in pickled(read)
+
+
+def stored(uri: str) -> dict[str, str]:
+    return {"store": "mongodb", "uri": uri}
+
+
+def test_a_connection_among_the_options_does_not_go_to_the_runner() -> None:
+    uri = f"mongodb://user:{CANARY}@localhost/?replicaSet=rs0"
+    options = PipelineOptions(
+        [
+            "--runner=PrismRunner",
+            f"--mongodb_uri={uri}",
+            "--database=shop",
+            "--output_topic=projects/mine/topics/shop",
+        ]
+    )
+    pipeline = build_pipeline(options)
+    assert CANARY not in str(pipeline.options.get_all_options(retain_unknown_options=True))
+    assert options.view_as(MongoDBToPubSubOptions).mongodb_uri == uri, "the caller's own stay"
 
 
 def test_the_key_of_protection_may_be_a_secret() -> None:

@@ -69,13 +69,18 @@ class Left(NamedTuple):
 class Bundle:
     """One bundle, step by step.
 
+    Args:
+        begun: Other streams of the same bundle came before.
+
     Attributes:
         outputs: What came out so far, with its timestamp.
         residual: What is left, once it was split off or deferred.
         delay: After how long the runner is to go on.
     """
 
-    def __init__(self, source: Source, stream: Stream, left: Left) -> None:
+    def __init__(self, source: Source, stream: Stream, left: Left, *, begun: bool = False) -> None:
+        if not begun:
+            source.dofn.start_bundle()
         position, watermark = source.carried(left)
         self.tracker = ThreadsafeRestrictionTracker(source.positions.create_tracker(position))
         self._watermark = ThreadsafeWatermarkEstimator(

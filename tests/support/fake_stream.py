@@ -48,12 +48,18 @@ class FakeStream:
         earliest: Where a stream opens that has no position: before all, else after all.
         ready: How many slices come in time before one does not.
         moment: Called before and after each slice: what happens elsewhere at that moment.
+        slice_ms: How long a slice takes to come.
+        spent_ms: How long all slices took, and what did not come was waited for.
+        stored: The checkpoint, where one follows.
     """
 
     earliest: bool = False
     ready: int = 0
     moment: Callable[[], None] = field(default=lambda: None)
     items: list[Item] = field(default_factory=list)
+    slice_ms: int = 0
+    spent_ms: int = 0
+    stored: bytes | None = None
 
     def append(self, gap: int, *, change: bool = True) -> None:
         """Another change, or a no-op, `gap` seconds after the last one."""
@@ -71,12 +77,16 @@ class FakeStream:
         stream: str,  # noqa: ARG002
         start: bytes | None,
         until: ClusterTime | None,
-        resume: str | None,  # noqa: ARG002
+        resume: str | None,
     ) -> Slices:
-        """As the core's."""
+        """As the core's: with `resume` a checkpoint is begun at, and stored where it opens."""
+        start = start or (self.stored if resume else None)
         if start is not None:
             return Slices(self, self.index(start), until)
-        return Slices(self, 0 if self.earliest else len(self.items), until)
+        slices = Slices(self, 0 if self.earliest else len(self.items), until)
+        if resume:
+            self.stored = self.after(slices.at)[0]
+        return slices
 
     def _time(self, before: int) -> ClusterTime:
         """The time of the position that so many items lie before."""
@@ -93,46 +103,53 @@ class Slices:
 
     def __init__(self, stream: FakeStream, at: int, until: ClusterTime | None) -> None:
         self._stream = stream
-        self._at = at
+        self.at = at
         self._until = until
         self._opened = False
 
-    def next(self, most: int, timeout_ms: int) -> Slice | None:  # noqa: ARG002
+    def next(self, most: int, timeout_ms: int) -> Slice | None:
         """As the core's."""
         self._stream.moment()
         piece = self._next(most)
+        self._stream.spent_ms += timeout_ms if piece is None else self._stream.slice_ms
         self._stream.moment()
         return piece
 
+    def keep(self, position: bytes, *, moved: bool, last: bool) -> None:  # noqa: ARG002
+        """As the core's: never back."""
+        stream = self._stream
+        if stream.stored is None or stream.index(stream.stored) < stream.index(position):
+            stream.stored = position
+
     def _next(self, most: int) -> Slice | None:
         stream = self._stream
-        if not stream.ready or (self._opened and self._at == len(stream.items)):
+        if not stream.ready or (self._opened and self.at == len(stream.items)):
             return None
         stream.ready -= 1
         if not self._opened:
             self._opened = True
-            return Slice(None, *stream.after(self._at))
-        first = stream.items[self._at]
+            return Slice(None, *stream.after(self.at))
+        first = stream.items[self.at]
         if self._until and first.time > self._until:
-            return Slice(None, *stream.after(self._at), done=True)
+            return Slice(None, *stream.after(self.at), done=True)
         if first.number is None:
-            self._at += 1
-            return Slice(None, *stream.after(self._at))
+            self.at += 1
+            return Slice(None, *stream.after(self.at))
         return self._cut(first, most)
 
     def _cut(self, first: Item, most: int) -> Slice:
         """Changes of one second; where a no-op follows them, the position may lie behind it."""
         batch = Batch()
-        for item in self._stream.items[self._at :]:
+        for item in self._stream.items[self.at :]:
             if len(batch) == most or item.number is None or item.time[0] != first.time[0]:
                 break
             batch.append(item.number)
-        self._at += len(batch)
-        time = self._stream.after(self._at)[1]
-        rest = self._stream.items[self._at :]
+        self.at += len(batch)
+        time = self._stream.after(self.at)[1]
+        rest = self._stream.items[self.at :]
         if rest and rest[0].number is None and not self._until:
-            self._at += 1
-        return Slice(batch, self._stream.after(self._at)[0], time)
+            self.at += 1
+        return Slice(batch, self._stream.after(self.at)[0], time)
 
 
 class FakeSources:

@@ -66,7 +66,7 @@ def build_pipeline(
         ConfigError: What was given is wrong or not enough, at `path`; nothing is connected.
     """
     own = options.view_as(MongoDBToPubSubOptions)
-    options.view_as(StandardOptions).streaming = own.end_at is None
+    options.view_as(StandardOptions).streaming = _is_streaming(options)
     tree = configuration(options, config)
     transforms = load_transforms(tree.pop("transforms", None))
     # With the defaults that the guide tells.
@@ -80,6 +80,8 @@ def build_pipeline(
         output="events" if transforms else "batches",
     )
     pipeline = beam.Pipeline(options=options)
+    # Its copy goes to the runner, and whoever may see the job reads it.
+    pipeline.options.view_as(MongoDBToPubSubOptions).mongodb_uri = None
     changes = pipeline | read
     window = effective.get("streaming.window_size_seconds")
     if window is not None:
@@ -283,9 +285,18 @@ def _moment(text: str | None) -> datetime | None:
         raise ConfigError(message, path="end_at") from error
 
 
+def _is_streaming(options: PipelineOptions) -> bool:
+    """Whether it has no end; on Dataflow in any case, whose template is one of a streaming job."""
+    return options.view_as(MongoDBToPubSubOptions).end_at is None or _on_dataflow(options)
+
+
+def _on_dataflow(options: PipelineOptions) -> bool:
+    return "Dataflow" in str(options.view_as(StandardOptions).runner)
+
+
 def _for_workers(options: PipelineOptions, dataflow: Mapping[str, Any]) -> None:
     """What the section `dataflow` says and no option does; other runners know none of it."""
-    if "Dataflow" not in str(options.view_as(StandardOptions).runner):
+    if not _on_dataflow(options):
         return
     workers = options.view_as(WorkerOptions)
     workers.machine_type = workers.machine_type or dataflow["machine_type"]

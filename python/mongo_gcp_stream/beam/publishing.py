@@ -349,5 +349,7 @@ def _telling(stream: str, topic: str | None) -> Iterator[None]:
         yield
     except MongoGcpStreamError as error:
         hint = error.hint.replace("configure `dead_letter`", "give WriteToPubSub a `dead_letter`")
+        if error.kind == "ClaimCheck":
+            hint = f"Give WriteToPubSub the `config` that ValidateAndEnrich has. {hint}"
         message = f"{stream}: not published: {error}. {hint}"
         raise PublishError(message, topic or "", error, hint=hint) from error

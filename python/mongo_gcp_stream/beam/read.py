@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -38,19 +39,27 @@ Resume = Literal["RESUME_OR_NEW", "RESUME_OR_FAIL", "FAIL_IF_EXISTS"]
 """What a pipeline makes of the checkpoint of the one before."""
 
 WAIT_MS = 20
-"""How long a bundle waits for its first event: streams that wait share a worker's threads."""
+"""How long a bundle waits for its first event: streams that wait share it, one after the other."""
 
 BATCH_SIZE = 10_000
-"""Events that a bundle takes at the most."""
+"""Events that a bundle takes of a stream at the most."""
 
 CATCHING_UP = 1000
 """A bundle with so many events is one of a backlog: latency does not matter yet."""
 
+BEHIND_SECONDS = 2
+"""Events whose cluster time is so long ago are of a backlog as well."""
+
+FULLER_MS = 150
+"""How long a bundle of them waits for more: longer than a busy server takes for a reply."""
+
 BUNDLE_SECONDS = 0.5
-"""How long a bundle takes more: while it lasts no position is safe, and no window fires."""
+"""How long a bundle takes more, of all its streams: while it lasts no position is safe, and no
+window fires."""
 
 BUNDLE_BYTES = 32 << 20
-"""Bytes after which a bundle takes no more: between stages that are not fused it is in memory."""
+"""Bytes after which a bundle takes no more, of all its streams: between stages that are not fused
+it is in memory."""
 
 _ANEW = (
     "The position is kept by the runner: start a new pipeline without the old one's state, with "
@@ -66,6 +75,28 @@ _HINTS = {
     "pipeline at a time moves it: stop the other one first.",
     "Corrupt": "Restore the checkpoint from a backup, or delete it, to begin where `startup` says.",
 }
+
+
+class _Bounds:
+    """What a bundle may still take; each of its streams gets one slice in any case."""
+
+    def __init__(self) -> None:
+        now = time.monotonic()
+        self._waits_until = now + WAIT_MS / 1000
+        self._takes_until = now + BUNDLE_SECONDS
+        self._bytes = BUNDLE_BYTES
+
+    def wait_ms(self) -> int:
+        """How long the next stream may wait for its first event."""
+        return max(0, math.ceil((self._waits_until - time.monotonic()) * 1000))
+
+    def take(self, size: int) -> None:
+        """Count the bytes of a slice."""
+        self._bytes -= size
+
+    def reached(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._bytes <= 0 or time.monotonic() >= self._takes_until
 
 
 class _Read(beam.DoFn):
@@ -86,6 +117,9 @@ class _Read(beam.DoFn):
     def setup(self) -> None:
         log.start()
 
+    def start_bundle(self) -> None:
+        self._bounds = _Bounds()
+
     def _bundle(
         self, stream: str, tracker: Any, watermark: Any, finalizer: Any
     ) -> Iterator[TimestampedValue]:
@@ -97,10 +131,9 @@ class _Read(beam.DoFn):
         reader = READERS.take(Key(self._pipeline, stream, left_at)) or self._open(stream, left_at)
         # Where it opens has to be safe before anything goes out: tried again, it would open later.
         opening = left_at.after is None
-        taken = size = 0
+        taken = 0
         over = False
-        until = time.monotonic() + BUNDLE_SECONDS
-        piece = _next(reader, stream, self._batch_size, WAIT_MS)
+        piece = _next(reader, stream, self._batch_size, self._bounds.wait_ms())
         while piece is not None:
             if not tracker.try_claim(None if piece.done else piece.position) or piece.done:
                 # Split off meanwhile, or at its end: the reader is ahead of whoever goes on.
@@ -108,17 +141,16 @@ class _Read(beam.DoFn):
                 break
             left_at = dataclasses.replace(left_at, after=piece.position)
             if piece.batch is not None:
-                taken, size = taken + len(piece.batch), size + piece.batch.nbytes
+                taken += len(piece.batch)
+                self._bounds.take(piece.batch.nbytes)
                 second = Timestamp(seconds=piece.time[0]) if piece.time else left_at.time()
                 yield from self._elements(piece.batch, second)
             watermark.set_watermark(left_at.time())
-            full = taken >= self._batch_size or size >= BUNDLE_BYTES
-            full = full or time.monotonic() >= until
+            full = taken >= self._batch_size or self._bounds.reached()
             if opening or full or tracker.current_restriction().finished:
                 break
             # A backlog is worth the wait for a fuller bundle: requests get fuller with it.
-            wait = WAIT_MS if taken >= CATCHING_UP else 0
-            piece = _next(reader, stream, self._batch_size - taken, wait)
+            piece = _next(reader, stream, self._batch_size - taken, _wait_ms(piece, taken))
         self._count(taken, left_at)
         if self._resume and left_at.after:
             finalizer.register(
@@ -144,6 +176,13 @@ class _Read(beam.DoFn):
         """The events of a slice, at their second: its position may lie after that."""
         for element in (batch,) if self._output == "batches" else batch:
             yield TimestampedValue(element, second)
+
+
+def _wait_ms(piece: Slice, taken: int) -> int:
+    """How long a bundle waits for another slice after this one."""
+    if piece.time and time.time() - piece.time[0] >= BEHIND_SECONDS:
+        return FULLER_MS
+    return WAIT_MS if taken >= CATCHING_UP else 0
 
 
 def _next(reader: Reader, stream: str, most: int, wait_ms: int) -> Slice | None:
@@ -243,7 +282,7 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         end_at: Read up to the end of this moment's second, and end; for replays. It needs a time
             zone.
         output: `"batches"`, of up to 1,000 events that share a second; or `"events"`.
-        batch_size: Events that a bundle takes at the most.
+        batch_size: Events that a bundle takes of a stream at the most.
 
     Returns:
         A PCollection of `ChangeBatch` or of `ChangeEvent`, timestamps in whole seconds of cluster
@@ -298,6 +337,8 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
             if resume is None:
                 raise ConfigError("checkpoint: goes with `resume`", path="checkpoint")
             self._settings = Settings.of({**self._settings.tree(), "checkpoint": dict(checkpoint)})
+        elif resume is None:
+            self._settings = self._settings.without_checkpoint()
         self._resume = resume
         self._streams = streams(self._settings, source)
         self._end = end(end_at)

@@ -23,6 +23,9 @@ _ANY_KEY = "any key of protection"
 #: A place for dead letters, for a transform: it writes nothing.
 _ANY_PLACE = {"file": {"path": "any"}}
 
+#: What publishes keeps no position.
+_IN_MEMORY = {"store": "memory"}
+
 MESSAGES = "beam.messages"
 """How the stream is called that messages are of which are made of no event."""
 
@@ -64,6 +67,10 @@ class Settings:
         connections = self.tree()["mongodb"]["connections"]
         return [f"{id_}.{name}" for id_, at in connections.items() for name in at["sources"]]
 
+    def without_checkpoint(self) -> Settings:
+        """The same for what keeps no position: the store's password stays here."""
+        return Settings.of({key: it for key, it in self.tree().items() if key != "checkpoint"})
+
     def has_letters(self) -> bool:
         """Whether it has a place for dead letters."""
         tree = self.tree()
@@ -93,7 +100,7 @@ class Settings:
     def _with_secrets(self, *, uri: Callable[[str], str], key: Callable[[str], str]) -> str:
         tree = json.loads(self.text)
         connections = tree["mongodb"]["connections"].values()
-        places = [(at, "uri", uri) for at in connections]
+        places = [(at, "uri", uri) for at in (*connections, tree.get("checkpoint", {}))]
         places.append((tree.get("protection", {}), "key", key))
         named = [place for place in places if secrets.is_reference(place[0].get(place[1]))]
         for section, name, value in named:
@@ -153,11 +160,11 @@ def of_messages(settings: Settings | None, topic: str) -> Settings:
     mongodb = {"mongodb": {"connections": {connection: source_of_none}}}
     if settings is None:
         return Settings.of(with_topic(mongodb, topic))
-    kept = ("gcp", "pubsub", "error_handling", "dead_letter", "checkpoint")
+    kept = ("gcp", "pubsub", "error_handling", "dead_letter", "flow")
     tree = {name: section for name, section in settings.tree().items() if name in kept}
     # Its rules are about streams that are not there.
     tree["pubsub"].pop("routing", None)
-    return Settings.of({**mongodb, **tree})
+    return Settings.of({**mongodb, **tree, "checkpoint": _IN_MEMORY})
 
 
 def without_servers(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +173,8 @@ def without_servers(tree: Mapping[str, Any]) -> dict[str, Any]:
     connections = {
         id_: {**connection, "uri": _NOWHERE} for id_, connection in mongodb["connections"].items()
     }
-    return {**tree, "mongodb": {**mongodb, "connections": connections}}
+    mongodb = {**mongodb, "connections": connections}
+    return {**tree, "mongodb": mongodb, "checkpoint": _IN_MEMORY}
 
 
 def with_letters(settings: Settings) -> Settings:
@@ -181,8 +189,8 @@ def with_topic(tree: Mapping[str, Any], topic: str) -> dict[str, Any]:
     """The same configuration with `topic` as its only one."""
     project, name = parts_of_topic(topic)
     return {
-        "checkpoint": {"store": "memory"},
         **tree,
+        "checkpoint": _IN_MEMORY,
         "gcp": {**tree.get("gcp", {}), "project_id": project},
         "pubsub": {**tree.get("pubsub", {}), "topics": {"default": {"name": name}}},
     }

@@ -161,5 +161,5 @@ def _whole(settings: Settings) -> Settings:
     """A configuration that needs no topic yet has a placeholder for it."""
     tree = without_servers(settings.tree())
     if "pubsub" in tree and "gcp" in tree:
-        return Settings.of({"checkpoint": {"store": "memory"}, **tree})
+        return Settings.of(tree)
     return Settings.of(with_topic(tree, "projects/any-project/topics/any-topic"))

@@ -217,4 +217,4 @@ def _publishing(settings: Settings, topic: str | None) -> Settings:
         if section not in tree:
             message = f"{section}: missing: publishing needs it"
             raise ConfigError(message, path=section)
-    return Settings.of({"checkpoint": {"store": "memory"}, **tree})
+    return Settings.of(tree)

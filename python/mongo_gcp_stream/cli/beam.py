@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Loggers with Beam's account of its own work, tracebacks in several copies among it.
 _BEAMS_OWN = {"root", "apache_beam", "PrismRunner", "FlinkRunner"}
 
+#: What an unbounded read needs on Flink beside its checkpoints: without them nothing is read.
+_BESIDE_CHECKPOINTS = {"--max_bundle_size": 1, "--max_bundle_time_mills": 200}
+
 _logger = logging.getLogger(__name__)
 
 
@@ -66,13 +69,15 @@ def beam(
 
     \b
     On a Flink cluster, by its job server:
-      --runner PortableRunner --job_endpoint=localhost:8099
+      --runner PortableRunner --job_endpoint=localhost:8099 --checkpointing_interval=10000
     On Dataflow, where the job goes on when this command has ended:
       --runner DataflowRunner --project=P --region=R --temp_location=gs://BUCKET/temp
 
     Beam's own options are taken as they are, and so are those of the template, which go before the
     configuration: --mongodb_uri, --database, --collection, --output_topic, --dead_letter_topic,
-    --checkpoint, --resume, --end_at, --schemas.
+    --checkpoint, --resume, --end_at, --schemas. With --checkpointing_interval (milliseconds), which
+    Flink needs, --max_bundle_size=1 and --max_bundle_time_mills=200 are added where they are not
+    given: else nothing is read there.
 
     The runner keeps the position of a pipeline while it runs. For the next one to go on after it
     give --checkpoint, a folder or gs://BUCKET/PREFIX, or --resume and the configuration's own
@@ -106,7 +111,7 @@ def _launch(
     except ImportError as error:
         hint = "Run `pip install 'mongo_gcp_stream[beam]'`."
         raise MongoGcpStreamError(str(error), hint=hint) from error
-    options = launch.options_of([f"--runner={runner}", *arguments])
+    options = launch.options_of([f"--runner={runner}", *arguments, *_for_flink(runner, arguments)])
     tree = pipeline.configuration(options, config_path)
     _log(tree.get("logging") or {}, verbose=verbose)
     with _refusals(runner):
@@ -120,6 +125,21 @@ def _launch(
     _logger.info("starting a pipeline on %s", runner)
     with _refusals(runner):
         return launch.Launched(built, shared_fate=runner == "PrismRunner"), options
+
+
+def _for_flink(runner: str, arguments: tuple[str, ...]) -> list[str]:
+    """What Flink needs and is not given; a warning where it would pile up what it has read."""
+    if runner not in {"FlinkRunner", "PortableRunner"}:
+        return []
+    given = {argument.partition("=")[0] for argument in arguments}
+    if "--checkpointing_interval" in given:
+        wanted = _BESIDE_CHECKPOINTS.items()
+        return [f"{name}={value}" for name, value in wanted if name not in given]
+    show_warning(
+        "--checkpointing_interval: missing: on Flink nothing is committed without it: workers grow "
+        "with each bundle, and `resume` stores no position. Give milliseconds, such as 10000"
+    )
+    return []
 
 
 @contextlib.contextmanager
