@@ -45,7 +45,7 @@ impl InFlight {
     ///
     /// # Errors
     /// Why the sink has given up, where that is known: no receipt makes room any more.
-    pub async fn begin(&self, messages: &mut Vec<Message>) -> Result<bool, PublishError> {
+    pub async fn begin(&self, messages: &mut [Message]) -> Result<bool, PublishError> {
         let bytes = messages.iter().map(weight).sum();
         let changes = messages.chunk_by(|one, next| one.sequence == next.sequence).count();
         tokio::select! {
@@ -82,7 +82,9 @@ impl Changes {
         let number = self.first + self.pending.len() as u64;
         let bytes = copies.iter().map(weight).sum();
         self.pending.push_back(Pending { bytes, copies: copies.len() });
-        copies.iter_mut().for_each(|message| message.sequence = number);
+        for message in copies {
+            message.sequence = number;
+        }
     }
 
     /// What these receipts free: bytes, and the changes that have nothing in flight before them.

@@ -85,7 +85,8 @@ impl Writer {
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(first_piece(rest));
             rest = after;
-            let mut messages = piece.iter().map(|message| towards(message, topic)).collect();
+            let mut messages: Vec<_> =
+                piece.iter().map(|message| towards(message, topic)).collect();
             // Urgent where the next one waits for it; else the flush that follows sends what is
             // held back for fuller requests.
             let urgent = self.in_flight.begin(&mut messages).await?;
