@@ -4,6 +4,9 @@
 //! it finds its way anew with each document and makes each id and decimal by code in Python. The
 //! rest, and all that is malformed, is left to `bson.decode`.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use mongodb::bson::Timestamp;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::intern;
@@ -25,6 +28,10 @@ const DECIMAL128: u8 = 0x13;
 
 /// Levels of documents in each other; MongoDB stores 100, and what is deeper, pymongo decides.
 const DEEPEST: usize = 100;
+
+/// Names that are kept: those of one document are mostly those of the next.
+const KEPT_NAMES: usize = 4096;
+const LONGEST_NAME: usize = 64;
 
 /// A dict of the types that pymongo's users know; a date that `datetime` cannot say is a
 /// `DatetimeMS`.
@@ -48,6 +55,7 @@ struct Types {
     decimal128: Py<PyAny>,
     timestamp: Py<PyAny>,
     datetime: Py<PyAny>,
+    names: Mutex<HashMap<Box<[u8]>, Py<PyString>>>,
 }
 
 impl Types {
@@ -70,7 +78,25 @@ impl Types {
             decimal128: class("Decimal128")?,
             timestamp: class("Timestamp")?,
             datetime: py.import("datetime")?.getattr("datetime")?.unbind(),
+            names: Mutex::default(),
         })
+    }
+
+    /// The text of a name, kept for the documents to come; `None` for what is not UTF-8.
+    fn name<'py>(&self, py: Python<'py>, name: &[u8]) -> Option<Bound<'py, PyString>> {
+        // No code of Python runs under the lock: it could let another thread wait for it.
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(name) {
+            return Some(known.bind(py).clone());
+        }
+        let text = PyString::new(py, str::from_utf8(name).ok()?);
+        if name.len() <= LONGEST_NAME {
+            if names.len() == KEPT_NAMES {
+                names.clear();
+            }
+            names.insert(name.into(), text.clone().unbind());
+        }
+        Some(text)
     }
 
     /// The document as pymongo decodes it.
@@ -92,9 +118,11 @@ impl<'py> Decoder<'_, 'py> {
         for element in elements {
             let Some(element) = element else { return Ok(None) };
             // A name such as `$ref` may make it something else than a dict.
-            let name = str::from_utf8(element.name).ok().filter(|name| !name.starts_with('$'));
-            let Some(name) = name else { return Ok(None) };
-            dict.set_item(PyString::new(self.py, name), self.value(&element, depth)?)?;
+            let name = Some(element.name).filter(|name| !name.starts_with(b"$"));
+            let Some(name) = name.and_then(|name| self.types.name(self.py, name)) else {
+                return Ok(None);
+            };
+            dict.set_item(name, self.value(&element, depth)?)?;
         }
         Ok(Some(dict))
     }

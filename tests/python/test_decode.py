@@ -9,7 +9,7 @@ import pytest
 from bson import DBRef, ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from mongo_gcp_stream import ChangeEvent
 
 from tests.python.test_extended_json import documents, golden
@@ -50,6 +50,7 @@ def test_what_pymongo_refuses_is_refused(case: dict[str, Any]) -> None:
         assert shown(decoded(document)) == shown(expected)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents)
 def test_documents_are_what_pymongo_makes_of_them(document: dict[str, Any]) -> None:
     encoded = bson.encode(document)
