@@ -93,6 +93,7 @@ impl Reading {
 
     /// Starts every stream that has not been started, all at once, and returns; false where it was
     /// closed: nothing starts any more. Needs a Tokio runtime.
+    #[must_use]
     pub fn start(self: &Arc<Self>) -> bool {
         if self.stop.is_cancelled() {
             return false;

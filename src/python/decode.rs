@@ -155,11 +155,8 @@ impl<'py> Decoder<'_, 'py> {
             DOUBLE => f64::from_le_bytes(sized(value)?).into_bound_py_any(py),
             BOOLEAN if matches!(value, [0 | 1]) => (value == [1]).into_bound_py_any(py),
             NULL => Ok(py.None().into_bound(py)),
-            BINARY => match value.split_at_checked(5)? {
-                // A length and the subtype go before; only of the usual one they are plain bytes.
-                ([.., 0], bytes) => Ok(PyBytes::new(py, bytes).into_any()),
-                _ => return None,
-            },
+            // A length and the subtype go before; only of the usual one they are plain bytes.
+            BINARY if value.get(4) == Some(&0) => Ok(PyBytes::new(py, &value[5..]).into_any()),
             DATE => self.date(i64::from_le_bytes(sized(value)?))?,
             OBJECT_ID => types.object_id.bind(py).call1((PyBytes::new(py, value),)),
             DECIMAL128 => {

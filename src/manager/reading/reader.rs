@@ -135,13 +135,12 @@ impl Reader {
 
     async fn build(&self, shared: &Shared) -> Result<Pipeline<Changes, Deliver>, Error> {
         let mut opened = self.store.lock().await;
-        let store = match &*opened {
-            Some(store) => Arc::clone(store),
-            None => {
-                let store = shared.store(&self.config).await?;
-                let statistics = Arc::clone(&self.statistics);
-                Arc::clone(opened.insert(Arc::new(Noted { store, statistics })))
-            }
+        let store = if let Some(store) = &*opened {
+            Arc::clone(store)
+        } else {
+            let store = shared.store(&self.config).await?;
+            let statistics = Arc::clone(&self.statistics);
+            Arc::clone(opened.insert(Arc::new(Noted { store, statistics })))
         };
         drop(opened);
         let parts = Parts {
