@@ -84,11 +84,17 @@ pub struct Deliver {
 }
 
 impl Deliver {
-    /// The stage of a new line: what is left of the line before is taken away.
+    /// The stage of a new line.
     #[must_use]
     pub fn new(desk: Arc<Desk>) -> Self {
-        desk.clear();
         Self { desk }
+    }
+}
+
+impl Drop for Deliver {
+    /// Nothing of a line that has ended is handed over: it comes again.
+    fn drop(&mut self) {
+        self.desk.clear();
     }
 }
 

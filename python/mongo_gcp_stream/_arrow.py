@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import bson
-
-from mongo_gcp_stream._core import to_extended_json
-
 if TYPE_CHECKING:
     from mongo_gcp_stream._core import ChangeBatch
 
 
-def to_arrow(batch: ChangeBatch) -> Any:
-    """What `ChangeBatch.to_arrow` says."""
+def to_arrow(batch: ChangeBatch, documents: list[tuple[bytes | None, bytes | None]]) -> Any:
+    """What `ChangeBatch.to_arrow` says; `documents` are each event's key and document as JSON."""
     try:
         import pyarrow as pa
     except ImportError as error:
@@ -31,17 +27,8 @@ def to_arrow(batch: ChangeBatch) -> Any:
                 [None if time is None else time.time for time in times],
                 pa.timestamp("s", tz="UTC"),
             ),
-            "document_key": pa.array(
-                [_json(change.document_key) for change in changes], pa.string()
-            ),
-            "full_document": pa.array(
-                [_json(change.full_document) for change in changes], pa.string()
-            ),
+            "document_key": pa.array([key for key, _ in documents], pa.string()),
+            "full_document": pa.array([document for _, document in documents], pa.string()),
             "event": pa.array(batch.raw(), pa.binary()),
         }
     )
-
-
-def _json(document: dict[str, Any] | None) -> str | None:
-    """Relaxed Extended JSON."""
-    return None if document is None else to_extended_json(bson.encode(document)).decode()

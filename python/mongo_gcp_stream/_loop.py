@@ -1,4 +1,8 @@
-"""Awaiting the core: one bridge for each event loop, watched as a file descriptor."""
+"""Awaiting the core: one bridge for each event loop, watched as a file descriptor.
+
+Loops of Unix can do that, uvloop among them. Windows is not supported: its default loop has no
+`add_reader`.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,17 @@ async def call(start: Start) -> Any:  # noqa: ANN401 -- whatever the core's meth
     if watched is None:
         watched = _bridges[loop] = _Watched(loop)
     return await watched.call(loop, start)
+
+
+async def call_until(start: Start, event: asyncio.Event) -> Any:  # noqa: ANN401 -- as above
+    """The same; `None` where `event` is set first: then the call is dropped."""
+    calling, ending = asyncio.ensure_future(call(start)), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({calling, ending}, return_when=asyncio.FIRST_COMPLETED)
+        return None if event.is_set() else await calling
+    finally:
+        calling.cancel()
+        ending.cancel()
 
 
 class _Watched:

@@ -155,7 +155,7 @@ def _read() -> None:
         if dropped:
             told = "%d records of the core were left out: too many at once"
             _protected(_logger.warning, told, dropped)
-        _want_debug()
+        _protected(_want_debug)
 
 
 def _handle(logged: Logged) -> None:
@@ -183,7 +183,9 @@ def _protected(call: Callable[..., object], *arguments: object) -> None:
 
 def _want_debug() -> None:
     """Tell the core whether anybody wants its `debug` records."""
-    below = [name for name in logging.root.manager.loggerDict if name.startswith(f"{_PACKAGE}.")]
+    # A copy: another thread may make a logger meanwhile.
+    names = list(logging.root.manager.loggerDict)
+    below = [name for name in names if name.startswith(f"{_PACKAGE}.")]
     loggers = (logging.getLogger(name) for name in (_PACKAGE, *below))
     _core.log_debug(any(logger.isEnabledFor(logging.DEBUG) for logger in loggers))
 

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{join_all, select_all};
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -89,9 +91,13 @@ impl Reading {
         Ok(())
     }
 
-    /// Starts every stream that has not been started, all at once, and returns. Needs a Tokio
-    /// runtime.
-    pub fn start(self: &Arc<Self>) {
+    /// Starts every stream that has not been started, all at once, and returns; false where it was
+    /// closed: nothing starts any more. Needs a Tokio runtime.
+    #[must_use]
+    pub fn start(self: &Arc<Self>) -> bool {
+        if self.stop.is_cancelled() {
+            return false;
+        }
         if self.tasks.is_empty() {
             self.tasks.spawn(Arc::clone(self).sample());
         }
@@ -106,6 +112,7 @@ impl Reading {
             let run = Arc::clone(reader).run(Arc::clone(&self.shared), policy, how);
             self.tasks.spawn(run.instrument(span));
         }
+        true
     }
 
     /// How long a drain may take: `shutdown.drain_timeout`.
@@ -213,6 +220,14 @@ impl Reading {
         Ok(())
     }
 
+    /// Waits until a stream that is to pause has drained, or has ended; returns at once where it was
+    /// never started or is gone, and when it is resumed meanwhile.
+    pub async fn at_rest(&self, stream: &str) {
+        if let Ok(reader) = self.reader(stream) {
+            reader.at_rest().await;
+        }
+    }
+
     /// The statistics of each stream now, ordered by connection id and source name.
     #[must_use]
     pub fn statistics(&self) -> Vec<(StreamId, StatisticsSnapshot)> {
@@ -235,10 +250,12 @@ impl Reading {
             if now != *seen {
                 return now;
             }
-            let changes = watches.iter_mut().map(|state| Box::pin(state.changed()));
+            let changes = watches.iter_mut().map(|state| state.changed());
+            let mut changes: FuturesUnordered<_> = changes.collect();
             tokio::select! {
                 () = joined => {}
-                _ = select_all(changes), if !now.is_empty() => {}
+                // `None` where there is no stream.
+                Some(_) = changes.next() => {}
             }
         }
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use pyo3::exceptions::{PyIndexError, PyStopIteration, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDateTime, PyList, PyTzInfo};
 
+use crate::config::JsonMode;
 use crate::event::{Batch, ChangeEvent as Fields, Image};
 use crate::format::json::write_document;
 use crate::reader::Delivery;
 
+use super::decode::{self, decode};
 use super::errors::to_python;
 use super::extended_json::{json, json_mode};
 use super::runtime;
@@ -107,8 +108,15 @@ impl ChangeBatch {
 
     /// A `pyarrow.Table` with a row an event.
     fn to_arrow(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        let module = slf.py().import("mongo_gcp_stream._arrow")?;
-        module.getattr("to_arrow")?.call1((slf,))
+        let py = slf.py();
+        let relaxed = |bson: &[u8]| json(py, bson, JsonMode::Relaxed);
+        let documents = slf.get().batch().events().map(|event| {
+            let fields = Fields::decode(event).map_err(|error| to_python(py, &error.into()))?;
+            let full = fields.full_document.document();
+            Ok((fields.document_key.map(relaxed).transpose()?, full.map(relaxed).transpose()?))
+        });
+        let documents = documents.collect::<PyResult<Vec<_>>>()?;
+        py.import("mongo_gcp_stream._arrow")?.getattr("to_arrow")?.call1((slf, documents))
     }
 
     /// Each event as JSON.
@@ -248,10 +256,7 @@ impl ChangeEvent {
     /// `bson.Timestamp`.
     #[getter]
     fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        static TIMESTAMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let Some(time) = self.fields(py)?.time() else { return Ok(None) };
-        let class = imported(py, &TIMESTAMP, "Timestamp")?;
-        class.call1((time.time, time.increment)).map(Some)
+        self.fields(py)?.time().map(|time| decode::timestamp(py, time)).transpose()
     }
 
     /// `datetime.datetime`, aware, in UTC.
@@ -311,21 +316,4 @@ impl ChangeEvent {
 
 fn image<'py>(py: Python<'py>, image: Image<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
     image.document().map(|document| decode(py, document)).transpose()
-}
-
-/// A dict of the types that pymongo's users know.
-fn decode<'py>(py: Python<'py>, bson: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    imported(py, &DECODE, "decode")?.call1((PyBytes::new(py, bson),))
-}
-
-/// `bson.<name>`, looked up once.
-fn imported<'py>(
-    py: Python<'py>,
-    cell: &'static PyOnceLock<Py<PyAny>>,
-    name: &str,
-) -> PyResult<&'py Bound<'py, PyAny>> {
-    let found =
-        cell.get_or_try_init(py, || Ok::<_, PyErr>(py.import("bson")?.getattr(name)?.unbind()));
-    Ok(found?.bind(py))
 }

@@ -7,9 +7,11 @@ use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -98,7 +100,15 @@ impl Bridge {
     ) -> PyResult<Call> {
         runtime::check_process(self.process)?;
         let done = Arc::clone(&self.done);
-        let task = runtime::handle()?.spawn(async move { done.push(call, future.await) });
+        let future = AssertUnwindSafe(future).catch_unwind();
+        let task = runtime::handle()?.spawn(async move {
+            // The loop waits for an outcome in any case.
+            let outcome = future.await.unwrap_or_else(|_| {
+                let broken = "a defect of mongo_gcp_stream: the call panicked";
+                Box::new(move |_| Err(PyRuntimeError::new_err(broken)))
+            });
+            done.push(call, outcome);
+        });
         Ok(Call { task: task.abort_handle(), given_up: Vec::new(), process: self.process })
     }
 

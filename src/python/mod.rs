@@ -8,6 +8,7 @@ mod batch;
 mod bridge;
 mod config;
 mod dead_letter;
+mod decode;
 mod emulator;
 mod errors;
 mod extended_json;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::batch::ChangeBatch;
@@ -51,8 +52,8 @@ impl Reading {
     fn start(&self) -> PyResult<()> {
         let (reading, runtime) = (self.here()?, runtime::handle()?);
         let _entered = runtime.enter();
-        reading.start();
-        Ok(())
+        let closed = "the manager was closed, and is not started again: make a new one";
+        reading.start().then_some(()).ok_or_else(|| PyRuntimeError::new_err(closed))
     }
 
     /// Waits until each stream is open or has failed at its first attempt.
@@ -132,6 +133,24 @@ impl Reading {
         known(py, self.here()?.pause(stream, paused))
     }
 
+    /// Waits until a stream that is to pause is at rest, was never started, or is gone.
+    fn at_rest(&self, bridge: &Bridge, call: u64, stream: String) -> PyResult<Call> {
+        let reading = self.here()?;
+        bridge.spawn_value(call, async move { reading.at_rest(&stream).await })
+    }
+
+    /// The same without an event loop; False when the time is over.
+    fn wait_at_rest(
+        &self,
+        py: Python<'_>,
+        stream: String,
+        timeout_ms: Option<u64>,
+    ) -> PyResult<bool> {
+        let reading = self.here()?;
+        let rests = async move { reading.at_rest(&stream).await };
+        Ok(runtime::block_on(py, within(timeout_ms, rests))?.is_some())
+    }
+
     /// The statistics of each stream now.
     fn statistics(&self) -> PyResult<BTreeMap<String, PyStreamStatistics>> {
         let streams = self.here()?.statistics().into_iter();
@@ -147,18 +166,6 @@ impl Reading {
     ) -> PyResult<Call> {
         let (reading, seen) = (self.here()?, states(seen));
         bridge.spawn_value(call, async move { names(reading.changed(&seen).await) })
-    }
-
-    /// The same without an event loop; `None` when the time is over.
-    fn wait_changed(
-        &self,
-        py: Python<'_>,
-        seen: BTreeMap<String, String>,
-        timeout_ms: Option<u64>,
-    ) -> PyResult<Option<Names>> {
-        let (reading, seen) = (self.here()?, states(seen));
-        let changed = async move { names(reading.changed(&seen).await) };
-        runtime::block_on(py, within(timeout_ms, changed))
     }
 }
 

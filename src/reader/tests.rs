@@ -91,13 +91,13 @@ async fn what_is_committed_while_it_waits_makes_room() {
     let (first, batch) = begun(&ledger);
     let waiting = tokio::spawn({
         let ledger = Arc::clone(&ledger);
-        async move { stage.take(first, &batch, &ledger).await }
+        async move { stage.take(first, &batch, &ledger).await.map(|()| stage) }
     });
     tokio::task::yield_now().await;
     taken.commit(3);
     let consumer = desk.consumer().unwrap();
     assert!(consumer.ready().await);
-    waiting.await.unwrap().unwrap();
+    let _stage = waiting.await.unwrap().unwrap();
     assert!(consumer.take().unwrap().commit(3));
     assert_eq!(passed(&ledger), 6);
 }
@@ -113,12 +113,12 @@ async fn one_batch_waits_and_the_stage_with_the_next() {
     let (first, batch) = begun(&ledger);
     let waiting = tokio::spawn({
         let ledger = Arc::clone(&ledger);
-        async move { stage.take(first, &batch, &ledger).await }
+        async move { stage.take(first, &batch, &ledger).await.map(|()| stage) }
     });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     assert!(consumer.take().is_some());
-    waiting.await.unwrap().unwrap();
+    let _stage = waiting.await.unwrap().unwrap();
     assert!(consumer.take().is_some());
     desk.end();
     assert!(!consumer.ready().await);
@@ -135,10 +135,11 @@ fn nothing_of_a_line_that_has_ended_is_committed_or_delivered() {
     assert!(deliver(&mut stage, &old));
     drop(old);
     assert!(!taken.commit(3));
+    drop(stage);
+    assert!(consumer.take().is_none());
 
     let new = ledger();
     let mut stage = Deliver::new(Arc::clone(&desk));
-    assert!(consumer.take().is_none());
     assert!(deliver(&mut stage, &new));
     drop(consumer);
     let consumer = desk.consumer().unwrap();

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,6 +224,37 @@ def test_a_slow_callback_holds_reading_back(shop: Shop) -> None:
 
     run(test())
     assert taken == list(range(1000))
+
+
+def test_memory_stays_flat_while_a_callback_is_slow(shop: Shop) -> None:
+    """60 MB pass through, of which `flow.bytes_in_flight` are there at a time."""
+    config = shop.config(flow={"bytes_in_flight": "1MB"})
+    config["mongodb"]["connections"]["main"]["sources"]["orders"]["batch_size"] = 20
+    memory: list[int] = []
+
+    async def slow(_stream: str, _document: dict[str, Any]) -> bool:
+        await asyncio.sleep(0.001)
+        memory.append(_resident_bytes())
+        return True
+
+    async def test() -> None:
+        async with AsyncMongoDBConnectionManager(config) as manager:
+            manager.register_document_callback(slow)
+            await manager.start_processing()
+            text = "x" * 30_000
+            for _ in range(20):
+                await asyncio.to_thread(
+                    shop.orders.insert_many, [{"n": n, "text": text} for n in range(100)]
+                )
+            await until(lambda: len(memory) == 2000, "all were taken")
+
+    run(test())
+    assert max(memory[200:]) - memory[200] < 20_000_000
+
+
+def _resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def test_processing_needs_a_callback_and_a_free_stream(shop: Shop) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
 from mongo_gcp_stream import AsyncMongoDBConnectionManager, MongoDBConnectionManager
 
+from tests.support.pages import blocks
 from tests.support.reading import STREAM, Shop, run, take
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+ROOT = Path(__file__).parents[2]
 
 #: A program that reads `sys.argv[1]`; `{body}` runs with `manager` streaming.
 _PROGRAM = """\
@@ -229,3 +235,23 @@ def test_the_blocking_manager_lets_other_threads_work(shop: Shop) -> None:
 
         assert asyncio.run(test()) == 1
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_program_of_the_guide_runs_with_its_configuration(shop: Shop, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "guide" / "python.md").read_text()
+    (program,), (config,) = blocks(text, "python"), blocks(text, "yaml")
+    (tmp_path / "config.yaml").write_text(
+        config.replace("database: shop", f"database: {shop.database}")
+    )
+    environment = os.environ | {"MONGODB_URI": shop.mongod.uri}
+    command = [sys.executable, "-u", "-c", program]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as running:
+        state = tmp_path / "state"
+        eventually(lambda: state.is_dir() and list(state.glob("*.json")), "the stream is open")
+        shop.orders.insert_one({"_id": 1, "n": 7})
+        assert running.stdout is not None
+        assert running.stdout.readline() == "insert {'_id': 1} {'_id': 1, 'n': 7}\n"
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) != 0, "asyncio.run raises KeyboardInterrupt"

@@ -231,6 +231,27 @@ def test_a_handler_that_fails_ends_nothing(
     assert capsys.readouterr().err.count("Traceback") == 0
 
 
+class _Fails(logging.Logger):
+    """A logger of somebody else, below ours."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 -- the name of logging
+        """Fail."""
+        raise RuntimeError(level)
+
+
+@pytest.mark.own_process
+def test_a_logger_that_fails_ends_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with MongoDBConnectionManager(nowhere()) as manager:
+        manager.initialize_connections()
+        eventually(lambda: kept.records, "the core logs")
+        logging.setLoggerClass(_Fails)
+        logging.getLogger("mongo_gcp_stream.fails")
+        logging.setLoggerClass(logging.Logger)
+        before = len(kept.records)
+        eventually(lambda: len(kept.records) > before + 20, "it goes on")
+
+
 @pytest.mark.own_process
 def test_debug_comes_when_a_logger_wants_it(kept: Kept) -> None:
     logging.config.dictConfig(

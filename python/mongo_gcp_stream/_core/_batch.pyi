@@ -94,7 +94,8 @@ class ChangeEvent:
     """One change event, as `$changeStream` gave it.
 
     Each part is decoded when it is asked for, and anew each time; documents are dicts of the types
-    that pymongo gives.
+    that pymongo gives. A date beyond the years 1 to 9999 is a `bson.datetime_ms.DatetimeMS`; what
+    is not BSON, such as text that is not UTF-8, raises `bson.errors.InvalidBSON`.
     """
 
     def commit(self) -> Committed:

@@ -30,7 +30,11 @@ class Reading:
     def max_inactivity(self) -> float:
         """`monitoring.max_inactivity_seconds`."""
     def start(self) -> None:
-        """Starts every stream that has not been started, and returns."""
+        """Starts every stream that has not been started, and returns.
+
+        Raises:
+            RuntimeError: It was closed.
+        """
     def opened(self, bridge: Bridge, call: int) -> Call:
         """Until each stream is open or has failed at its first attempt."""
     def wait_opened(self) -> None:
@@ -57,12 +61,14 @@ class Reading:
         """The waits that `error_handling` asks for."""
     def pause(self, stream: str, paused: bool) -> None:
         """Pauses a stream, or lets it go on."""
+    def at_rest(self, bridge: Bridge, call: int, stream: str) -> Call:
+        """Until a stream that is to pause has drained or ended, is resumed, or is gone."""
+    def wait_at_rest(self, stream: str, timeout_ms: int | None) -> bool:
+        """The same; False when the time is over."""
     def statistics(self) -> dict[str, StreamStatistics]:
         """The statistics of each stream now, by its name."""
     def changed(self, bridge: Bridge, call: int, seen: dict[str, str]) -> Call:
         """Until the states differ from `seen`; gives those of all streams, by their names."""
-    def wait_changed(self, seen: dict[str, str], timeout_ms: int | None) -> dict[str, str] | None:
-        """The same; `None` when the time is over."""
 
 @final
 class RetryDelays:

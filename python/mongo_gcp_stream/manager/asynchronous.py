@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mongo_gcp_stream import _loop
 from mongo_gcp_stream.manager.iterators import AsyncBatches, AsyncChanges
 from mongo_gcp_stream.manager.processing import Processor
 from mongo_gcp_stream.manager.streams import Streams
+from mongo_gcp_stream.manager.watching import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from mongo_gcp_stream._core import StreamStatistics
     from mongo_gcp_stream.config import Config, ConfigManager
     from mongo_gcp_stream.manager.processing import BatchCallback, DocumentCallback
-    from mongo_gcp_stream.manager.streams import Health, StreamStatisticsDict
-
-    StateCallback = Callable[[str, str], Awaitable[None] | None]
-
-_logger = logging.getLogger(__name__)
-
-#: States in which a stream stays until somebody does something.
-_AT_REST = {"paused", "failed", "stopped"}
+    from mongo_gcp_stream.manager.streams import Health, StreamDict, StreamStatisticsDict
+    from mongo_gcp_stream.manager.watching import StateCallback
 
 
 class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBConnectionManager"]):
@@ -65,9 +60,9 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
         self._streams = Streams(config)
         self._on_document: list[DocumentCallback] = []
         self._on_batch: list[BatchCallback] = []
-        self._on_state: list[StateCallback] = []
-        self._processing: dict[str, tuple[Processor, asyncio.Task[None]]] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._watch = Watch(self._streams)
+        self._is_processing = False
+        self._processors: dict[str, Processor] = {}
 
     @property
     def config(self) -> Config:
@@ -79,16 +74,34 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
         """The status of each stream now, by its id: its state, errors, retries and counters."""
         return self._streams.status()
 
+    @property
+    def streams(self) -> Mapping[str, StreamDict]:
+        """What the configuration says of each stream, by its id, and when it last took a change."""
+        return self._streams.described()
+
+    @property
+    def processing_tasks(self) -> Mapping[str, asyncio.Task[None]]:
+        """The task of each stream whose changes the callbacks get, by its id."""
+        tasks = {stream_id: processor.task for stream_id, processor in self._processors.items()}
+        return MappingProxyType(tasks)
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of the managers, `mongo_gcp_stream.manager`."""
+        return logging.getLogger("mongo_gcp_stream.manager")
+
     async def initialize_connections(self) -> None:
         """Connects and opens all streams at once; returns when each is open or has failed once.
 
         What changes from then on is read. A connection that fails neither raises nor holds the
         others up: its streams are tried again, `status` tells why. Called again, it does nothing
         for the streams that it has started.
+
+        Raises:
+            RuntimeError: The manager was closed.
         """
         self._streams.reading.start()
-        if self._watching is None and self._on_state:
-            self._watching = asyncio.create_task(self._watch())
+        self._watch.begin()
         await _loop.call(self._streams.reading.opened)
 
     def batches(self, stream_id: str) -> AsyncBatches:
@@ -116,8 +129,9 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
 
         `document` is the change event as a dict. False or an exception means that it was not taken:
         it is called again with the same change, with backoff, at most `error_handling.max_retries`
-        times (for ever where it is not set); then the stream is `failed`. Errors tell the
-        exception's type and place, not its text, which could hold a value.
+        times (for ever where it is not set); then the stream is `failed`, as it is by a change that
+        cannot be decoded. Errors tell the type and place of an exception, not its text, which could
+        hold a value.
         """
         self._on_document.append(callback)
 
@@ -131,11 +145,11 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
     def register_state_callback(self, callback: StateCallback) -> None:
         """Has `callback(stream_id, state)` called when a stream enters another state.
 
-        It is awaited if it is a coroutine. The states: `starting`, `streaming`, `backing_off`,
-        `paused`, `failed`, `stopped`, and `removed`. To be registered before
-        `initialize_connections`.
+        It is awaited if it is a coroutine; what happens meanwhile is told afterwards, the last 20
+        states of each stream. The states: `starting`, `streaming`, `backing_off`, `paused`,
+        `failed`, `stopped`, and `removed`. To be registered before `initialize_connections`.
         """
-        self._on_state.append(callback)
+        self._watch.callbacks.append(callback)
 
     async def start_processing(self) -> None:
         """Hands the changes of all streams to the callbacks, each stream in a task of its own.
@@ -147,39 +161,56 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
             message = "nothing would take the changes: register a callback first"
             raise RuntimeError(message)
         await self.initialize_connections()
+        # Those that were told to stop are left alone until they have.
+        await self._end(name for name, now in self._processors.items() if now.is_stopping)
+        self._is_processing = True
         for stream_id in self._streams.status():
-            _, task = self._processing.get(stream_id, (None, None))
-            if task is None or task.done():
+            processor = self._processors.get(stream_id)
+            if processor is None or processor.task.done():
                 self._process(stream_id)
 
     def _process(self, stream_id: str) -> None:
         processor = Processor(self._streams, stream_id, self._on_document, self._on_batch)
-        task = asyncio.create_task(processor.run(), name=f"process {stream_id}")
-        self._processing[stream_id] = (processor, task)
+        self._processors[stream_id] = processor
 
     async def stop_processing(self) -> None:
         """Lets the callbacks under way end, commits what they took, and calls no more.
 
         The streams stay open. Callbacks that take longer than `shutdown.drain_timeout` are
-        cancelled.
+        cancelled. A callback may call it: what it is given then is the last, and committed once it
+        has taken it.
         """
-        under_way, self._processing = self._processing, {}
-        for processor, _ in under_way.values():
+        self._is_processing = False
+        await self._end(self._processors)
+
+    async def _end(self, stream_ids: Iterable[str]) -> None:
+        """Lets the callbacks of these streams end.
+
+        They are forgotten once they have: who is cancelled here may call it again.
+        """
+        ending = {name: self._processors[name] for name in stream_ids if name in self._processors}
+        for processor in ending.values():
             processor.stop()
-        tasks = [task for _, task in under_way.values()]
+        # A callback does not wait for itself.
+        over = asyncio.current_task(), *(now.task for now in ending.values() if now.task.done())
+        tasks = [now.task for now in ending.values() if now.task not in over]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self._streams.drain_timeout)
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for stream_id, processor in ending.items():
+            if processor.task.done() and self._processors.get(stream_id) is processor:
+                del self._processors[stream_id]
 
     async def pause(self, stream_id: str) -> None:
-        """Lets a stream drain and wait; returns when it is at rest.
+        """Lets a stream drain and wait; returns when it is at rest, or when somebody resumes it.
 
-        What was not committed comes again when it goes on.
+        What was not committed comes again when it goes on: the rest of a batch that a callback or
+        `changes` has in hand, too. A stream that was not started yet begins paused.
         """
         self._streams.reading.pause(stream_id, paused=True)
-        await self._until(stream_id, _AT_REST)
+        await _loop.call(partial(self._streams.reading.at_rest, stream=stream_id))
 
     async def resume(self, stream_id: str) -> None:
         """Lets a paused stream go on from its position."""
@@ -197,18 +228,14 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
             ConfigError: It cannot be: `path` names the key.
         """
         stream_id = self._streams.add(connection_id, source_name, source)
-        await self.initialize_connections()
-        if self._processing:
+        if self._is_processing:
             self._process(stream_id)
+        await self.initialize_connections()
         return stream_id
 
     async def remove_source(self, stream_id: str) -> bool:
         """Stops a stream, stores its position and forgets it; False where there is none."""
-        processor, task = self._processing.pop(stream_id, (None, None))
-        if processor is not None and task is not None:
-            processor.stop()
-            await asyncio.wait([task], timeout=self._streams.drain_timeout)
-            task.cancel()
+        await self._end([stream_id])
         remove = self._streams.reading.remove
         removed: bool = await _loop.call(partial(remove, stream=stream_id))
         return removed
@@ -231,17 +258,13 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
     async def close(self) -> None:
         """Stops processing, stops all streams, stores their positions and closes the connections.
 
-        May be called again. A manager that was closed is not started again: make a new one.
+        May be called again. A manager that was closed is not started again: make a new one. A
+        callback may call it, but `stop_processing` is better: what it is given then is not
+        committed, and comes again after the next start.
         """
         await self.stop_processing()
         await _loop.call(self._streams.reading.close)
-        if self._watching is not None:
-            # What came last is told, too.
-            await asyncio.wait([self._watching], timeout=1)
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
-            self._watching = None
+        await self._watch.end()
 
     async def __aexit__(
         self,
@@ -250,33 +273,3 @@ class AsyncMongoDBConnectionManager(AbstractAsyncContextManager["AsyncMongoDBCon
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-    async def _until(self, stream_id: str, wanted: set[str]) -> None:
-        seen: dict[str, str] = {}
-        while seen.get(stream_id, "starting") not in wanted:
-            seen = await self._changed(seen)
-
-    async def _changed(self, seen: dict[str, str]) -> dict[str, str]:
-        now: dict[str, str] = await _loop.call(partial(self._streams.reading.changed, seen=seen))
-        return now
-
-    async def _watch(self) -> None:
-        """Tells the state callbacks, until all streams have ended."""
-        seen: dict[str, str] = {}
-        while not seen or any(state not in {"failed", "stopped"} for state in seen.values()):
-            now = await self._changed(seen)
-            for stream_id in seen.keys() | now.keys():
-                state = now.get(stream_id, "removed")
-                if state != seen.get(stream_id):
-                    await self._tell(stream_id, state)
-            seen = now
-
-    async def _tell(self, stream_id: str, state: str) -> None:
-        for callback in self._on_state:
-            try:
-                told = callback(stream_id, state)
-                if inspect.isawaitable(told):
-                    await told
-            except Exception as error:  # noqa: BLE001, PERF203 -- the streams go on
-                kind = type(error).__name__
-                _logger.error("a state callback raised %s for stream %s", kind, stream_id)  # noqa: TRY400

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MongoDBConnectionManager(AbstractContextManager["MongoDBConnectionManager"]):
-    """As `AsyncMongoDBConnectionManager`, with calls that block.
+    """As `AsyncMongoDBConnectionManager`, with calls that block and without callbacks.
 
     They hold no GIL, and Ctrl-C ends them. Each stream may be taken by a thread of its own.
 
@@ -75,11 +75,7 @@ class MongoDBConnectionManager(AbstractContextManager["MongoDBConnectionManager"
         """Lets a stream drain and wait; False where it is not at rest after `timeout` seconds."""
         reading = self._streams.reading
         reading.pause(stream_id, paused=True)
-        seen: dict[str, str] | None = {}
-        timeout_ms = None if timeout is None else round(timeout * 1000)
-        while seen is not None and seen.get(stream_id) not in {"paused", "failed", "stopped"}:
-            seen = reading.wait_changed(seen, timeout_ms)
-        return seen is not None
+        return reading.wait_at_rest(stream_id, None if timeout is None else round(timeout * 1000))
 
     def resume(self, stream_id: str) -> None:
         """Lets a paused stream go on from its position."""
@@ -102,6 +98,10 @@ class MongoDBConnectionManager(AbstractContextManager["MongoDBConnectionManager"
     def health(self) -> Health:
         """Whether the streams are in order."""
         return self._streams.health()
+
+    def cleanup(self) -> None:
+        """The same as `close`."""
+        self.close()
 
     def close(self) -> None:
         """Stops all streams, stores their positions and closes the connections."""

@@ -37,12 +37,14 @@ class _Walk:
         self._next = 0
 
     def _advance(self) -> ChangeEvent | None:
-        """Commits the change that was given last; gives the next of its batch, if there is one."""
+        """Commits the change that was given last; gives the next of its batch, if there is one.
+
+        There is none where its line has ended, paused or started anew: the rest comes again.
+        """
         if self._batch is None:
             return None
-        if self._auto_commit:
-            self._batch.commit(self._next)
-        if self._next == len(self._batch):
+        goes_on = self._batch.commit(self._next if self._auto_commit else 0)
+        if not goes_on or self._next == len(self._batch):
             self._batch = None
             return None
         self._next += 1

@@ -47,6 +47,13 @@ class StreamStatisticsDict(TypedDict):
     oplog_headroom: float | None
 
 
+class StreamDict(TypedDict):
+    """One stream: the section of its source, and when it last took a change."""
+
+    config: Mapping[str, Any]
+    last_processed: float | None
+
+
 class StreamHealth(TypedDict):
     """Whether one stream is in order."""
 
@@ -106,6 +113,17 @@ class Streams:
         self.reading.add_source(config.to_json(), stream_id)
         self.config = config
         return stream_id
+
+    def described(self) -> dict[str, StreamDict]:
+        """What each stream was asked to do."""
+        connections = self.config["mongodb"]["connections"]
+        return {
+            name: {
+                "config": connections[now.connection_id]["sources"][now.source_name],
+                "last_processed": now.last_processed,
+            }
+            for name, now in self.status().items()
+        }
 
     def statistics(self) -> dict[str, StreamStatisticsDict]:
         """The statistics of each stream as plain dicts."""

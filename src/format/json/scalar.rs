@@ -3,6 +3,8 @@
 //! Each function writes the value and the comma that follows it, so that a type wrapper's closing
 //! and the comma are one copy.
 
+use std::ops::Range;
+
 use super::decimal128;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 /// The first millisecond of the year 10000.
 const YEAR_10000: i64 = 253_402_300_800_000;
 
-/// The first millisecond of the year 1.
-const YEAR_1: i64 = -62_135_596_800_000;
+/// The dates of the years 1 to 9999, in milliseconds since 1970: what most readers know.
+pub(crate) const PLAIN_DATES: Range<i64> = -62_135_596_800_000..YEAR_10000;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
@@ -145,7 +147,7 @@ pub(crate) fn write_uuid(subtype: u8, data: &[u8], out: &mut Vec<u8>) -> bool {
 /// A date of the years 1 to 9999 as ISO-8601 text between `open` and `close`; false, with nothing
 /// written, for others.
 pub(crate) fn write_plain_date(open: &[u8], ms: i64, close: &[u8], out: &mut Vec<u8>) -> bool {
-    let writable = (YEAR_1..YEAR_10000).contains(&ms);
+    let writable = PLAIN_DATES.contains(&ms);
     if writable {
         write_iso_date(open, ms, b"Z", out);
         out.extend_from_slice(close);
@@ -167,10 +169,7 @@ pub(crate) fn write_date<const CANONICAL: bool>(ms: i64, out: &mut Vec<u8>) {
 /// `ms` counts from 1970, within the years 1 to 9999.
 fn write_iso_date(open: &[u8], ms: i64, close: &[u8], out: &mut Vec<u8>) {
     const SECONDS_END: usize = 19;
-    // Within these years both fit; the fallbacks are never taken.
-    let days = u32::try_from(ms.div_euclid(MS_PER_DAY) + FROM_YEAR_0).unwrap_or_default();
-    let of_day = u32::try_from(ms.rem_euclid(MS_PER_DAY)).unwrap_or_default();
-    let (year, month, day) = civil_date(days);
+    let [year, month, day, of_day] = civil_time(ms);
     let (seconds, ms) = (of_day / 1000, of_day % 1000);
     let mut text = *b"0000-00-00T00:00:00.000";
     let fields = [
@@ -190,6 +189,15 @@ fn write_iso_date(open: &[u8], ms: i64, close: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(open);
     out.extend_from_slice(if ms == 0 { &text[..SECONDS_END] } else { &text });
     out.extend_from_slice(close);
+}
+
+/// Year, month and day, and the milliseconds of the day, of one of the [`PLAIN_DATES`].
+pub(crate) fn civil_time(ms: i64) -> [u32; 4] {
+    // Within these years both fit; the fallbacks are never taken.
+    let days = u32::try_from(ms.div_euclid(MS_PER_DAY) + FROM_YEAR_0).unwrap_or_default();
+    let of_day = u32::try_from(ms.rem_euclid(MS_PER_DAY)).unwrap_or_default();
+    let (year, month, day) = civil_date(days);
+    [year, month, day, of_day]
 }
 
 /// Both decimal digits of a number below 100.

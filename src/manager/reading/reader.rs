@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{CheckpointStore, Identity};
@@ -16,7 +16,7 @@ use crate::manager::supervisor::{RestartPolicy, Supervisor};
 use crate::pipeline::{Ended, Pipeline, RunOptions};
 use crate::reader::{Deliver, Desk};
 use crate::recovery;
-use crate::telemetry::StreamStatistics;
+use crate::telemetry::{StreamState, StreamStatistics};
 
 /// One stream as its caller knows it.
 pub(super) struct Reader {
@@ -30,7 +30,8 @@ pub(super) struct Reader {
     /// Its supervised line has ended.
     pub ended: CancellationToken,
     begun: AtomicBool,
-    store: OnceCell<Arc<dyn CheckpointStore>>,
+    /// Opened with the first line, and given up, with its lock, where the last one has ended.
+    store: AsyncMutex<Option<Arc<dyn CheckpointStore>>>,
     failure: Mutex<Option<Failure>>,
 }
 
@@ -45,7 +46,7 @@ impl Reader {
             refused: watch::Sender::new(None),
             ended: CancellationToken::new(),
             begun: AtomicBool::default(),
-            store: OnceCell::new(),
+            store: AsyncMutex::default(),
             failure: Mutex::default(),
         }
     }
@@ -64,9 +65,24 @@ impl Reader {
     pub async fn finish(&self) {
         self.stop.cancel();
         if self.begin() {
+            self.statistics.enter(StreamState::Stopped);
             self.desk.end();
+            self.ended.cancel();
         } else {
             self.ended.cancelled().await;
+        }
+    }
+
+    /// Waits until the line is at rest, or is to run again; one that was not begun is.
+    pub async fn at_rest(&self) {
+        if !self.begun.load(Relaxed) {
+            return;
+        }
+        let (mut state, mut paused) = (self.statistics.watch(), self.paused.subscribe());
+        tokio::select! {
+            _ = state.wait_for(|state| *state == StreamState::Paused) => {}
+            _ = paused.wait_for(|paused| !paused) => {}
+            () = self.ended.cancelled() => {}
         }
     }
 
@@ -87,6 +103,7 @@ impl Reader {
             let failure = Failure { stream, message, hint };
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         }
+        *self.store.lock().await = None;
         self.desk.end();
         self.ended.cancel();
     }
@@ -117,14 +134,18 @@ impl Reader {
     }
 
     async fn build(&self, shared: &Shared) -> Result<Pipeline<Changes, Deliver>, Error> {
-        let store = self.store.get_or_try_init(async || {
+        let mut opened = self.store.lock().await;
+        let store = if let Some(store) = &*opened {
+            Arc::clone(store)
+        } else {
             let store = shared.store(&self.config).await?;
             let statistics = Arc::clone(&self.statistics);
-            Ok::<_, Error>(Arc::new(Noted { store, statistics }) as Arc<dyn CheckpointStore>)
-        });
+            Arc::clone(opened.insert(Arc::new(Noted { store, statistics })))
+        };
+        drop(opened);
         let parts = Parts {
             identity: Identity::of_reader(&self.config),
-            store: Arc::clone(store.await?),
+            store,
             stage: Deliver::new(Arc::clone(&self.desk)),
             // Who commits tells the ledger itself.
             receipts: mpsc::channel(1).1,

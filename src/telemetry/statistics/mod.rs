@@ -124,9 +124,13 @@ impl StreamStatistics {
         self.abandoned.store(self.read.load(Relaxed).saturating_sub(published), Relaxed);
     }
 
-    /// Counts a failure that `part` waits out by itself.
+    /// Counts a failure that `part` waits out by itself. A stream at rest stays there: what is told
+    /// of it comes late.
     pub fn interrupted(&self, part: Part, error: &impl fmt::Display) {
         self.change(|life, at| {
+            if life.state.is_rest() {
+                return false;
+            }
             life.count(error.to_string(), at);
             life.fails(part);
             life.enter(StreamState::BackingOff, at)

@@ -40,6 +40,11 @@ impl StreamState {
             Self::Stopped => "stopped",
         }
     }
+
+    /// Whether no line runs, and none is about to.
+    pub(super) fn is_rest(self) -> bool {
+        matches!(self, Self::Paused | Self::Failed | Self::Stopped)
+    }
 }
 
 impl FromStr for StreamState {

@@ -45,6 +45,19 @@ async fn it_streams_again_only_when_no_part_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_at_rest_stays_there() {
+    for rest in [StreamState::Paused, StreamState::Failed, StreamState::Stopped] {
+        let statistics = StreamStatistics::default();
+        statistics.opened();
+        statistics.enter(rest);
+        statistics.interrupted(Part::Sink, &"a callback returned late");
+        statistics.recovered(Part::Sink);
+        let now = statistics.snapshot();
+        assert_eq!((now.state, now.total_errors), (rest, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_transitions_are_kept_and_told() {
     let statistics = StreamStatistics::default();
     let mut states = statistics.watch();
