@@ -86,7 +86,7 @@ impl Transform {
     pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Self, ConfigError> {
         let pubsub = config.require_run()?.pubsub;
         let edits = Edits::compile(config, stream)?;
-        let seed = edits.as_ref().and_then(Edits::lane_seed);
+        let seed = edits.as_ref().map(|edits| edits.lane_seed(&pubsub.ordering)).transpose()?;
         let oversize = Oversize::compile(stream)?;
         let dead_letters = config.has_dead_letters();
         if oversize.needs_dead_letter() && !dead_letters {
@@ -103,9 +103,9 @@ impl Transform {
             stream: stream.id.to_string(),
             validator: Validator::compile(config, stream)?,
             schema_version: stream.source.validation.schema_version.clone(),
-            lanes: LaneChoice::compile(&stream.id, &pubsub.ordering, pubsub.lanes, seed)?,
+            lanes: LaneChoice::compile(&stream.id, &pubsub.ordering, pubsub.lanes, seed.flatten())?,
+            route: Route::compile(config, stream, edits.as_ref())?,
             edits,
-            route: Route::compile(config, stream)?,
             oversize,
             dead_letters,
         })
