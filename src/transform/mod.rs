@@ -119,7 +119,7 @@ impl Transform {
             messages: Vec::with_capacity(batch.len() * self.route.usual()),
             ..Transformed::default()
         };
-        let mut sheet = Sheet::new(batch.bytes() / batch.len().max(1), batch.gap);
+        let mut sheet = Sheet::new(batch.bytes() / batch.len().max(1));
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
             let before = done.messages.len();
@@ -164,7 +164,7 @@ impl Transform {
             body: Bytes::copy_from_slice(message),
             claim,
         };
-        let mut sheet = Sheet::new(event.len(), false);
+        let mut sheet = Sheet::new(event.len());
         self.write(event, context, &mut sheet, &mut messages, &mut keep)?;
         Ok(messages)
     }
