@@ -254,8 +254,8 @@ def test_redriven_by_the_configuration_of_now(line: Line, letters: DeadLetters) 
 def test_a_row_for_bigquery_is_redriven_under_its_number(line: Line, letters: DeadLetters) -> None:
     name = line.topic.rpartition("/")[2]
     topic = {"name": name, "bigquery": {"dataset": "shop", "table": "orders"}}
-    rows = {"source": {"envelope": "bigquery_cdc"}, "pubsub": {"topics": {"default": topic}}}
-    letters.configure(file=True, **rows)
+    pubsub = {"topics": {"default": topic}}
+    letters.configure(file=True, source={"envelope": "bigquery_cdc"}, pubsub=pubsub)
     line.prepare()
     refuse(line)
     line.collection.insert_one(POISONED)
