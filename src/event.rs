@@ -8,6 +8,7 @@ mod plain;
 mod portable;
 pub(crate) mod token;
 
+pub(crate) use change::DOCUMENTS_OMITTED;
 pub use change::{ChangeEvent, EventId, Image};
 pub use claim::Claim;
 pub use field::FieldPath;
@@ -113,8 +114,6 @@ pub struct Batch {
     pub post_batch: Option<Position>,
     /// The reply was as full as it can be: the server has more, and latency does not matter yet.
     pub catching_up: bool,
-    /// Its one event has been read without its documents: the server cannot return it whole.
-    pub gap: bool,
 }
 
 impl Batch {
@@ -126,7 +125,7 @@ impl Batch {
         post_batch: Option<Position>,
         catching_up: bool,
     ) -> Self {
-        Self { reply, events, post_batch, catching_up, gap: false }
+        Self { reply, events, post_batch, catching_up }
     }
 
     /// Number of events.
@@ -198,7 +197,6 @@ impl fmt::Debug for Batch {
             .field("bytes", &self.bytes())
             .field("post_batch", &self.post_batch)
             .field("catching_up", &self.catching_up)
-            .field("gap", &self.gap)
             .finish_non_exhaustive()
     }
 }

@@ -123,7 +123,7 @@ impl JsonSchemaConfig {
     ///
     /// # Errors
     /// What of it cannot be checked here.
-    pub(crate) fn set_own(&mut self, schema: &Document) -> Result<(), ConfigError> {
+    pub fn set_own(&mut self, schema: &Document) -> Result<(), ConfigError> {
         let own = mongodb::translate(schema, "").map_err(|wrong| in_place("collection", wrong))?;
         self.own = Some(own);
         self.schema().map(drop)

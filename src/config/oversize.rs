@@ -55,7 +55,8 @@ impl Default for OversizeConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OversizePolicy {
-    /// The stream stops before it.
+    /// The stream stops before it; with a place for dead letters it goes there, and the stream goes
+    /// on.
     #[default]
     Stop,
     /// A reference to it goes to the dead letters, without its data.

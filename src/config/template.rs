@@ -77,6 +77,14 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// The fields of the document that it takes.
+    pub fn fields(&self) -> impl Iterator<Item = &FieldPath> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field { field: Field::Document(path), .. } => Some(path),
+            Part::Text(_) | Part::Field { .. } => None,
+        })
+    }
+
     /// What the template makes where each field is `value`.
     pub fn with_all(&self, value: &str) -> String {
         let part = |part: &Part| match part {

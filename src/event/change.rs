@@ -5,8 +5,12 @@ use std::fmt::{self, Write as _};
 
 use mongodb::bson::{RawDocument, Timestamp};
 
-use super::elements::{DATE, Element, Elements, NULL, TIMESTAMP};
+use super::elements::{BOOLEAN, DATE, Element, Elements, NULL, TIMESTAMP};
 use crate::error::{RecordError, RecordErrorKind};
+
+/// The field that marks an event which was read without its documents. The query adds it, so that
+/// the mark stays with the event wherever that is carried.
+pub(crate) const DOCUMENTS_OMITTED: &str = "documentsOmitted";
 
 /// A change event, looked at. Its texts are UTF-8 and its documents are framed; what is in the
 /// documents has not been looked at.
@@ -34,6 +38,8 @@ pub struct ChangeEvent<'a> {
     pub before_change: Image<'a>,
     /// `updateDescription`, a document; absent in all but updates.
     pub update_description: Option<&'a [u8]>,
+    /// It was read without its documents: the server cannot return it whole.
+    pub documents_omitted: bool,
 }
 
 /// A document that an event may carry.
@@ -135,6 +141,9 @@ impl<'a> ChangeEvent<'a> {
                 b"fullDocument" => change.full_document = Image::of(&element),
                 b"fullDocumentBeforeChange" => change.before_change = Image::of(&element),
                 b"updateDescription" => change.update_description = element.document(),
+                name if name == DOCUMENTS_OMITTED.as_bytes() => {
+                    change.documents_omitted = element.kind == BOOLEAN && element.value == [1];
+                }
                 _ => {}
             }
         }

@@ -9,6 +9,8 @@ pub(crate) const DOCUMENT: u8 = 0x03;
 pub(crate) const ARRAY: u8 = 0x04;
 /// BSON's type of a binary.
 pub(crate) const BINARY: u8 = 0x05;
+/// BSON's type of a boolean.
+pub(crate) const BOOLEAN: u8 = 0x08;
 /// BSON's type of a date.
 pub(crate) const DATE: u8 = 0x09;
 /// BSON's type of null.
@@ -105,7 +107,7 @@ impl<'a> Iterator for Elements<'a> {
 fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
     Some(match kind {
         0x06 | NULL | 0x7f | 0xff => 0,
-        0x08 => 1,
+        BOOLEAN => 1,
         0x10 => 4,
         0x01 | DATE | TIMESTAMP | 0x12 => 8,
         0x07 => 12,

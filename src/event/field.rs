@@ -4,11 +4,10 @@ use std::fmt;
 
 use mongodb::bson::Decimal128;
 
-use super::elements::{ARRAY, DATE, DOCUMENT, Element, Elements, NULL};
+use super::elements::{ARRAY, BOOLEAN, DATE, DOCUMENT, Element, Elements, NULL};
 
 const DOUBLE: u8 = 0x01;
 const OBJECT_ID: u8 = 0x07;
-const BOOLEAN: u8 = 0x08;
 const INT32: u8 = 0x10;
 const INT64: u8 = 0x12;
 const DECIMAL128: u8 = 0x13;

@@ -58,7 +58,6 @@ impl Position {
 struct PortableBatch {
     v: i32,
     stream: String,
-    gap: bool,
     events: Binary,
 }
 
@@ -71,12 +70,7 @@ impl Batch {
     pub fn to_bytes(&self, stream: &str) -> Result<Vec<u8>, NotPortable> {
         let mut events = Vec::with_capacity(self.bytes());
         self.events().for_each(|event| events.extend_from_slice(event));
-        let events = PortableBatch {
-            v: VERSION,
-            stream: stream.into(),
-            gap: self.gap,
-            events: binary(events),
-        };
+        let events = PortableBatch { v: VERSION, stream: stream.into(), events: binary(events) };
         serialize_to_vec(&events).map_err(|_| NotPortable("it is larger than 2 GiB"))
     }
 
@@ -96,7 +90,7 @@ impl Batch {
             events.push(start..end);
             start = end;
         }
-        Ok((read.stream, Self { gap: read.gap, ..Self::new(reply, events, None, false) }))
+        Ok((read.stream, Self::new(reply, events, None, false)))
     }
 
     /// A batch of one event.
@@ -237,7 +231,7 @@ mod tests {
             start..reply.len()
         });
         let ranges = ranges.collect();
-        Batch { gap: true, ..Batch::new(reply.into(), ranges, None, false) }
+        Batch::new(reply.into(), ranges, None, false)
     }
 
     #[test]
@@ -257,7 +251,6 @@ mod tests {
         let (stream, read) = Batch::from_bytes(&batch.to_bytes("main.orders").unwrap()).unwrap();
         assert_eq!(stream, "main.orders");
         assert_eq!(read.events().collect::<Vec<_>>(), batch.events().collect::<Vec<_>>());
-        assert!(read.gap);
         let one = Batch::of_event(batch.event(1).unwrap()).unwrap();
         assert_eq!(one.events().collect::<Vec<_>>(), [batch.event(1).unwrap()]);
         assert_eq!(Batch::of_event(b"no BSON").unwrap_err(), DAMAGED);
@@ -301,12 +294,7 @@ mod tests {
         assert_eq!(messages_from_bytes(&other).unwrap_err(), OTHER_VERSION);
         let none = rawdoc! { "v": 1 }.into_bytes();
         assert_eq!(Batch::from_bytes(&none).unwrap_err(), DAMAGED);
-        let cut = PortableBatch {
-            v: 1,
-            stream: String::new(),
-            gap: false,
-            events: binary(vec![9, 0, 0]),
-        };
+        let cut = PortableBatch { v: 1, stream: String::new(), events: binary(vec![9, 0, 0]) };
         assert_eq!(Batch::from_bytes(&serialize_to_vec(&cut).unwrap()).unwrap_err(), DAMAGED);
     }
 }

@@ -56,6 +56,7 @@ impl Ledger {
         }
         self.statistics.invalid.fetch_add(transformed.invalid, Relaxed);
         if !transformed.skipped.is_empty() {
+            self.statistics.skipped.fetch_add(transformed.skipped.len() as u64, Relaxed);
             self.finish(&transformed.skipped);
         }
     }

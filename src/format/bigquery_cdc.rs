@@ -10,7 +10,7 @@ mod value;
 
 pub(crate) use column::column_name;
 
-use super::envelope::{Refusal, Written};
+use super::envelope::{Form, Refusal, Written};
 use super::{MessageWriter, Record};
 use crate::config::{BigQueryConfig, FullDocument, Operation, StreamConfig, TopicConfig};
 use crate::error::{ConfigError, RecordErrorKind};
@@ -23,6 +23,31 @@ use column::{Case, Columns, Row};
 pub(crate) struct BigQueryCdc {
     primary_key: Vec<Box<str>>,
     columns: Columns,
+}
+
+impl Form for BigQueryCdc {
+    /// Writes the row for `record`; nothing for an event that is not about a document.
+    fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
+        let change = &record.change;
+        match change.operation {
+            Some("insert" | "update" | "replace") => match change.full_document {
+                Image::Document(document) => {
+                    out.data(|data| self.upsert(record, document, data))?;
+                }
+                // Looked up after the document was deleted: the delete follows, and says it all.
+                Image::Null => return Ok(Written::Nothing),
+                Image::Absent => return Err(format("the event has no `fullDocument`")),
+            },
+            Some("delete") => out.data(|data| self.delete(record, data))?,
+            Some(_) => return Ok(Written::Nothing),
+            None => return Err(format("the event has no `operationType`")),
+        }
+        Ok(Written::Message)
+    }
+
+    fn is_read_as_it_stands(&self) -> bool {
+        true
+    }
 }
 
 impl BigQueryCdc {
@@ -70,25 +95,6 @@ impl BigQueryCdc {
             primary_key: table.primary_key.iter().map(|field| field.as_str().into()).collect(),
             columns: Columns::compile(table),
         }
-    }
-
-    /// Writes the row for `record`; nothing for an event that is not about a document.
-    pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
-        let change = &record.change;
-        match change.operation {
-            Some("insert" | "update" | "replace") => match change.full_document {
-                Image::Document(document) => {
-                    out.data(|data| self.upsert(record, document, data))?;
-                }
-                // Looked up after the document was deleted: the delete follows, and says it all.
-                Image::Null => return Ok(Written::Nothing),
-                Image::Absent => return Err(format("the event has no `fullDocument`")),
-            },
-            Some("delete") => out.data(|data| self.delete(record, data))?,
-            Some(_) => return Ok(Written::Nothing),
-            None => return Err(format("the event has no `operationType`")),
-        }
-        Ok(Written::Message)
     }
 
     fn upsert(

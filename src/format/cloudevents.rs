@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::envelope::{Refusal, Written, too_long, unreadable, write_json};
+use super::envelope::{Form, Refusal, Written, too_long, unreadable, write_json};
 use super::json::{Simplified, scalar, write_string, write_value};
 use super::{MessageWriter, Record};
 use crate::config::{Capture, JsonMode, StreamConfig};
@@ -15,6 +15,18 @@ use crate::limits::MAX_ATTRIBUTE_VALUE;
 
 /// How the attributes are called in binary mode, before their name.
 const PREFIX: &str = "ce-";
+
+/// Attributes of a CloudEvent, and of one that is the data of its message.
+const CONTEXT: [&str; 8] = [
+    "ce-specversion",
+    "ce-id",
+    "ce-source",
+    "ce-type",
+    "ce-time",
+    "ce-subject",
+    "ce-datacontenttype",
+    "content-type",
+];
 
 /// The binding's example, and what its receivers look for in front.
 const STRUCTURED: &[u8] = b"application/cloudevents+json; charset=utf-8";
@@ -31,24 +43,8 @@ pub(crate) struct CloudEvents {
     collection: Option<String>,
 }
 
-impl CloudEvents {
-    pub fn compile(mode: JsonMode, structured: bool, stream: &StreamConfig) -> Self {
-        let (database, collection) = match &stream.capture {
-            Capture::Deployment => (None, None),
-            Capture::Database(database) => (Some(database.clone()), None),
-            Capture::Collection(database, collection) => {
-                (Some(database.clone()), Some(collection.clone()))
-            }
-        };
-        let origin = format!("/mongodb/{}", stream.id.connection_id);
-        Self { mode, structured, origin, database, collection }
-    }
-
-    /// Writes the data, and the attributes that the mode has.
-    ///
-    /// # Errors
-    /// An event without an operation, an attribute that is too long, and what is not BSON.
-    pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
+impl Form for CloudEvents {
+    fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
         let bson = record.change.bson;
         if self.structured {
             out.data(|data| {
@@ -79,6 +75,28 @@ impl CloudEvents {
             })?;
         }
         Ok(Written::Message)
+    }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &CONTEXT
+    }
+
+    fn is_read_as_it_stands(&self) -> bool {
+        self.structured
+    }
+}
+
+impl CloudEvents {
+    pub fn compile(mode: JsonMode, structured: bool, stream: &StreamConfig) -> Self {
+        let (database, collection) = match &stream.capture {
+            Capture::Deployment => (None, None),
+            Capture::Database(database) => (Some(database.clone()), None),
+            Capture::Collection(database, collection) => {
+                (Some(database.clone()), Some(collection.clone()))
+            }
+        };
+        let origin = format!("/mongodb/{}", stream.id.connection_id);
+        Self { mode, structured, origin, database, collection }
     }
 
     /// Hands the attributes of the context to `put`.

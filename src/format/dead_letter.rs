@@ -82,8 +82,6 @@ pub(crate) struct DeadLetter<'a> {
     pub operation: Option<&'a str>,
     /// The event's cluster time; as an operation time, which is inclusive, the position before it.
     pub cluster_time: Option<Timestamp>,
-    /// The attempt to deliver it, from 1 on.
-    pub attempt: u32,
     /// What could not be delivered.
     pub payload: Payload<'a>,
 }
@@ -113,7 +111,6 @@ impl<'a> DeadLetter<'a> {
             namespace: refused.namespace.as_deref(),
             operation: event.operation,
             cluster_time: event.time(),
-            attempt: 1,
             payload: sendable.map_or(Payload::Omitted(event.bson.len()), Payload::Event),
         }
     }
@@ -170,7 +167,8 @@ impl<'a> DeadLetter<'a> {
             let position = json!({ "operation_time": { "t": time, "i": increment } });
             head.insert("position".into(), position);
         }
-        head.insert("attempt".into(), self.attempt.into());
+        // The first attempt to deliver it; `dead-letter redrive` counts on.
+        head.insert("attempt".into(), 1.into());
         let head = Value::Object(head).to_string();
         // Open, for what follows.
         out.extend_from_slice(&head.as_bytes()[..head.len() - 1]);

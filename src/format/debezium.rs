@@ -11,7 +11,7 @@ use mongodb::bson::Timestamp;
 
 use self::document::{DocumentWriter, Style, malformed};
 use self::text::{escape_again, write_quoted};
-use super::envelope::{Refusal, Written};
+use super::envelope::{Form, Refusal, Written};
 use super::{MessageWriter, Record};
 use crate::error::RecordErrorKind;
 use crate::event::elements::{Element, Elements};
@@ -25,18 +25,9 @@ pub(crate) struct Debezium {
     source: String,
 }
 
-impl Debezium {
-    /// The envelope for streams of the connection `connection_id`, which takes the place of
-    /// Debezium's topic prefix.
-    pub fn compile(connection_id: &str) -> Self {
-        let mut name = Vec::new();
-        write_quoted(connection_id, &mut name);
-        let (name, version) = (String::from_utf8_lossy(&name), env!("CARGO_PKG_VERSION"));
-        Self { source: format!(r#"{{"version":"{version}","connector":"mongodb","name":{name},"#) }
-    }
-
+impl Form for Debezium {
     /// Writes the data and the attribute `key`; nothing for an event without a document.
-    pub fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
+    fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
         let change = &record.change;
         let Some(operation) = change.operation else {
             return Err(missing("operationType"));
@@ -60,6 +51,21 @@ impl Debezium {
         })?;
         out.attribute("key", &[&key]);
         Ok(Written::Message)
+    }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["key"]
+    }
+}
+
+impl Debezium {
+    /// The envelope for streams of the connection `connection_id`, which takes the place of
+    /// Debezium's topic prefix.
+    pub fn compile(connection_id: &str) -> Self {
+        let mut name = Vec::new();
+        write_quoted(connection_id, &mut name);
+        let (name, version) = (String::from_utf8_lossy(&name), env!("CARGO_PKG_VERSION"));
+        Self { source: format!(r#"{{"version":"{version}","connector":"mongodb","name":{name},"#) }
     }
 
     fn write_source(&self, change: &ChangeEvent<'_>, data: &mut Vec<u8>) -> Result<(), Refusal> {

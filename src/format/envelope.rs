@@ -2,27 +2,20 @@
 //!
 //! An envelope is a file of its own beside this one, and an arm here.
 
+use std::fmt;
+
 use super::bigquery_cdc::BigQueryCdc;
+use super::change_event::WholeEvent;
 use super::cloudevents::CloudEvents;
 use super::debezium::Debezium;
-use super::{MessageWriter, Record, document, json, original};
-use crate::config::{self, JsonMode, OnMissingDocument, StreamConfig, TopicConfig};
+use super::document::Document;
+use super::original::Original;
+use super::{MessageWriter, Record, json};
+use crate::config::{self, JsonMode, OnMissingDocument, OversizePolicy, StreamConfig, TopicConfig};
 use crate::error::{ConfigError, RecordErrorKind};
 use crate::event::elements::Elements;
 use crate::event::{ChangeEvent, Image};
 use crate::limits::MAX_ATTRIBUTE_VALUE;
-
-/// Attributes of a CloudEvent, and of one that is the data of its message.
-const CLOUD_EVENTS: [&str; 8] = [
-    "ce-specversion",
-    "ce-id",
-    "ce-source",
-    "ce-type",
-    "ce-time",
-    "ce-subject",
-    "ce-datacontenttype",
-    "content-type",
-];
 
 /// Attributes that a message may get in every envelope.
 const ANY_ENVELOPE: [&str; 6] = [
@@ -34,28 +27,36 @@ const ANY_ENVELOPE: [&str; 6] = [
     "claim_check",
 ];
 
+/// What an envelope is.
+pub(super) trait Form: fmt::Debug + Send + Sync {
+    /// Writes the data of a message, then the envelope's own attributes.
+    ///
+    /// # Errors
+    /// What the event has not, or has too much of, for this envelope.
+    fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal>;
+
+    /// The names of its own attributes.
+    fn attributes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether a message without data is told from another by its operation alone.
+    fn needs_operation(&self) -> bool {
+        false
+    }
+
+    /// Whether its readers take the data for what the envelope says, whatever else the attributes
+    /// tell: then it cannot be compressed or kept elsewhere.
+    fn is_read_as_it_stands(&self) -> bool {
+        false
+    }
+}
+
 /// One envelope, compiled.
 #[derive(Debug)]
 pub(crate) struct Envelope {
-    form: Form,
+    form: Box<dyn Form>,
     on_missing_document: OnMissingDocument,
-}
-
-/// What is written.
-#[derive(Debug)]
-enum Form {
-    /// The change event as the server sends it.
-    ChangeEvent(JsonMode),
-    /// The document after the change.
-    Document(JsonMode),
-    /// CloudEvents, binary or structured.
-    CloudEvents(CloudEvents),
-    /// As the original Python project wrote it.
-    Original,
-    /// As Debezium's MongoDB connector writes it.
-    Debezium(Debezium),
-    /// A row for BigQuery.
-    BigQueryCdc(BigQueryCdc),
 }
 
 /// What an envelope made of a record.
@@ -82,41 +83,33 @@ impl Envelope {
         stream: &StreamConfig,
         topic: Option<(&str, &TopicConfig)>,
     ) -> Result<Self, ConfigError> {
-        let form = match envelope {
-            config::Envelope::ChangeEvent => Form::ChangeEvent(json_mode),
-            config::Envelope::Document => Form::Document(json_mode),
+        let form: Box<dyn Form> = match envelope {
+            config::Envelope::ChangeEvent => Box::new(WholeEvent(json_mode)),
+            config::Envelope::Document => Box::new(Document(json_mode)),
             config::Envelope::Cloudevents => {
-                Form::CloudEvents(CloudEvents::compile(json_mode, false, stream))
+                Box::new(CloudEvents::compile(json_mode, false, stream))
             }
             config::Envelope::CloudeventsStructured => {
-                Form::CloudEvents(CloudEvents::compile(json_mode, true, stream))
+                Box::new(CloudEvents::compile(json_mode, true, stream))
             }
-            config::Envelope::Original => Form::Original,
-            config::Envelope::Debezium => {
-                Form::Debezium(Debezium::compile(&stream.id.connection_id))
-            }
-            config::Envelope::BigqueryCdc => {
-                Form::BigQueryCdc(BigQueryCdc::compile(stream, topic)?)
-            }
+            config::Envelope::Original => Box::new(Original),
+            config::Envelope::Debezium => Box::new(Debezium::compile(&stream.id.connection_id)),
+            config::Envelope::BigqueryCdc => Box::new(BigQueryCdc::compile(stream, topic)?),
         };
+        if form.is_read_as_it_stands() {
+            check_oversize(stream)?;
+        }
         Ok(Self { form, on_missing_document: stream.source.on_missing_document })
     }
 
     /// The names of the attributes that the envelope, or what is done to large messages, may write.
     pub fn own_attributes(&self) -> impl Iterator<Item = &'static str> {
-        let own: &[&str] = match &self.form {
-            Form::ChangeEvent(_) | Form::BigQueryCdc(_) => &[],
-            Form::Document(_) => &["document_key"],
-            Form::CloudEvents(_) => &CLOUD_EVENTS,
-            Form::Original => &["source", "version"],
-            Form::Debezium(_) => &["key"],
-        };
-        own.iter().chain(&ANY_ENVELOPE).copied()
+        self.form.attributes().iter().chain(&ANY_ENVELOPE).copied()
     }
 
     /// Whether a message without data is told from another by its operation alone.
     pub fn needs_operation(&self) -> bool {
-        matches!(self.form, Form::Document(_))
+        self.form.needs_operation()
     }
 
     /// Writes the data of a message, then the envelope's own attributes.
@@ -142,20 +135,23 @@ impl Envelope {
     }
 }
 
-impl Form {
-    fn write(&self, record: &Record<'_>, out: &mut MessageWriter) -> Result<Written, Refusal> {
-        match self {
-            Self::ChangeEvent(mode) => {
-                out.data(|data| write_json(record.change.bson, *mode, data))?;
-            }
-            Self::Document(mode) => return document::write(record, *mode, out),
-            Self::CloudEvents(events) => return events.write(record, out),
-            Self::Original => return original::write(record, out),
-            Self::Debezium(debezium) => return debezium.write(record, out),
-            Self::BigQueryCdc(rows) => return rows.write(record, out),
+fn check_oversize(stream: &StreamConfig) -> Result<(), ConfigError> {
+    match stream.source.oversize.policy {
+        OversizePolicy::Compress | OversizePolicy::ClaimCheck => {}
+        OversizePolicy::Stop | OversizePolicy::DeadLetter | OversizePolicy::TruncateFields => {
+            return Ok(());
         }
-        Ok(Written::Message)
     }
+    let id = &stream.id;
+    Err(ConfigError {
+        path: format!(
+            "mongodb.connections.{}.sources.{}.oversize.policy",
+            id.connection_id, id.source_name
+        ),
+        message: "the readers of this envelope take no data that is compressed or kept elsewhere: \
+                  set `stop`, `dead_letter` or `truncate_fields`"
+            .into(),
+    })
 }
 
 /// The event `bson` without `updateDescription`.

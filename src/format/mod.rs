@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bigquery_cdc;
+mod change_event;
 mod cloudevents;
 pub(crate) mod dead_letter;
 mod debezium;

@@ -121,6 +121,7 @@ impl Manager {
                 published = now.processed_changes,
                 dead_lettered = now.dead_lettered,
                 invalid = now.invalid,
+                skipped = now.skipped,
                 requests = now.requests,
                 retries = now.retries,
                 errors = now.total_errors,

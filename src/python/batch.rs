@@ -286,6 +286,12 @@ impl ChangeEvent {
         image(py, self.fields(py)?.before_change)
     }
 
+    /// Whether MongoDB could not return it whole.
+    #[getter]
+    fn documents_omitted(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.fields(py)?.documents_omitted)
+    }
+
     #[getter]
     fn update_description<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.fields(py)?.update_description.map(|update| decode(py, update)).transpose()

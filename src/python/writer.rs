@@ -45,7 +45,7 @@ impl Transform {
             return Err(to_python(py, &refused.into()));
         }
         let made = MessageBatch::new(Arc::clone(&self.stream), done.messages);
-        Ok(MessageBatch { invalid: done.invalid, ..made })
+        Ok(MessageBatch { invalid: done.invalid, skipped: done.skipped.len(), ..made })
     }
 }
 
@@ -73,6 +73,7 @@ pub(super) struct MessageBatch {
     /// How many of them are dead letters.
     letters: usize,
     invalid: u64,
+    skipped: usize,
 }
 
 /// Data, attributes and ordering key of a message that is made of no event.
@@ -84,7 +85,7 @@ type Letter<'py> = (Bound<'py, PyBytes>, HashMap<String, String>);
 impl MessageBatch {
     fn new(stream: Arc<str>, messages: Vec<Message>) -> Self {
         let letters = messages.iter().filter(|message| is_letter(message)).count();
-        Self { stream, messages, letters, invalid: 0 }
+        Self { stream, messages, letters, invalid: 0, skipped: 0 }
     }
 }
 
@@ -115,6 +116,12 @@ impl MessageBatch {
         self.invalid
     }
 
+    /// How many events made no message, on purpose.
+    #[getter]
+    fn skipped(&self) -> usize {
+        self.skipped
+    }
+
     /// How many of the messages are dead letters.
     #[getter]
     fn letters(&self) -> usize {
@@ -124,9 +131,9 @@ impl MessageBatch {
     /// The messages for topics, and the dead letters.
     fn split<'py>(&self, py: Python<'py>) -> (Self, Vec<Letter<'py>>) {
         let (dead, messages): (Vec<_>, Vec<_>) = self.messages.iter().cloned().partition(is_letter);
-        let batch =
-            Self { stream: Arc::clone(&self.stream), messages, letters: 0, invalid: self.invalid };
-        (batch, letters(py, dead))
+        let stream = Arc::clone(&self.stream);
+        let Self { invalid, skipped, .. } = *self;
+        (Self { stream, messages, letters: 0, invalid, skipped }, letters(py, dead))
     }
 
     /// Messages that are made of no event, for `topic`.

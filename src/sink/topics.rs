@@ -54,6 +54,9 @@ impl Publishing {
     }
 }
 
+/// Publishers that are kept at the most: the names that a template makes may have no end.
+const MOST_PUBLISHERS: usize = 1000;
+
 /// Sends the messages of one stream to their topics. Order is kept in each topic; a topic's
 /// publisher starts with its first message.
 #[derive(Debug)]
@@ -75,11 +78,16 @@ impl Topics {
         Self { shared, publishers: Vec::new(), dead_letters, letters_on_their_way: false }
     }
 
-    fn publisher(&mut self, to: &Destination) -> Result<&mut PubSubSink, PublishError> {
+    async fn publisher(&mut self, to: &Destination) -> Result<&mut PubSubSink, PublishError> {
         let known = self.publishers.iter().position(|(known, _)| known == to);
         let index = if let Some(index) = known {
             index
         } else {
+            if self.publishers.len() >= MOST_PUBLISHERS {
+                // With nothing under way, new ones go on in order.
+                self.flush().await?;
+                self.publishers.clear();
+            }
             let publisher = self.start(to)?;
             self.publishers.push((to.clone(), publisher));
             self.publishers.len() - 1
@@ -106,7 +114,7 @@ impl Topics {
             self.letters_on_their_way = true;
             return self.dead_letters.as_ref().ok_or_else(no_place)?.keep(messages);
         }
-        self.publisher(to)?.publish(messages, urgent).await
+        self.publisher(to).await?.publish(messages, urgent).await
     }
 
     /// Sends `messages` to their topics, in order for each.

@@ -124,7 +124,6 @@ impl ChangeStream {
         reply.batch = self.fragments.join(reply.batch)?;
         let care = self.care;
         self.care = care.after(&reply.batch);
-        reply.batch.gap = care == Care::Bare && !reply.batch.is_empty();
         let position = reply.position();
         let moved = position.is_some() && position != self.position;
         self.position = position.or_else(|| self.position.take());

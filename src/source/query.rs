@@ -21,7 +21,7 @@ use crate::config::{
     Capture, FullDocument, FullDocumentBeforeChange, ReadPreference, SourceConfig, SplitLargeEvents,
 };
 use crate::error::{ConfigError, SourceError, SourceErrorKind};
-use crate::event::Position;
+use crate::event::{DOCUMENTS_OMITTED, Position};
 
 /// The fields of an event that are small whatever the documents are.
 const NAMING_FIELDS: [&str; 6] =
@@ -234,7 +234,9 @@ impl Query {
         let mut pipeline: Vec<Document> = std::iter::once(change_stream).chain(stages).collect();
         if self.bare {
             let named = NAMING_FIELDS.map(|field| (field.to_owned(), 1.into()));
-            pipeline.push(doc! { "$project": Document::from_iter(named) });
+            let mut fields = Document::from_iter(named);
+            fields.insert(DOCUMENTS_OMITTED, doc! { "$literal": true });
+            pipeline.push(doc! { "$project": fields });
         }
         // It must be the last.
         if self.splits.get() == Some(&true) {

@@ -10,10 +10,10 @@ pub(super) use walk::Walk;
 use super::Context;
 use super::enrich::{Additions, Origin};
 use super::protect::{Keys, Protector};
-use crate::config::{Config, StreamConfig, field_path, is_secret_reference, leads_to_id};
+use crate::config::{Config, Ordering, StreamConfig, field_path, is_secret_reference, leads_to_id};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
 use crate::event::elements::{ARRAY, DOCUMENT, Element, Elements, NULL};
-use crate::event::{ChangeEvent, EventId};
+use crate::event::{ChangeEvent, EventId, FieldPath};
 use walk::{DAMAGED, LENGTH};
 
 /// Fields of an event that hold no value of a document, MongoDB manual, "Change Events". With
@@ -157,10 +157,32 @@ impl Edits {
         }
     }
 
-    /// What the hash of a document's `_id` begins with where `_id` is protected: the ordering key
-    /// would tell it to whoever tries values.
-    pub fn lane_seed(&self) -> Option<u64> {
-        self.protector.keys().filter(|_| self.guards_id).map(Keys::lane_seed)
+    /// What the hash that chooses a lane begins with where `_id`, or the field that `ordering`
+    /// names, is protected: the ordering key would tell it to whoever tries values.
+    ///
+    /// # Errors
+    /// A protected field without a key that could stand for it.
+    pub fn lane_seed(&self, ordering: &Ordering) -> Result<Option<u64>, ConfigError> {
+        let field = match ordering {
+            Ordering::Field(field) => self.guards(&field.0),
+            Ordering::Lanes | Ordering::Document | Ordering::None => false,
+        };
+        match self.protector.keys() {
+            Some(keys) => Ok((self.guards_id || field).then(|| keys.lane_seed())),
+            None if field => Err(ConfigError {
+                path: "pubsub.ordering".into(),
+                message: "an ordering key would tell of the field, which `protect` means: set \
+                          `protection.key`"
+                    .into(),
+            }),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a rule of `protect` means the value at `path`, what holds it, or what is in it.
+    pub fn guards(&self, path: &FieldPath) -> bool {
+        let reach = self.guarded.reach(path.to_string().as_bytes());
+        reach.map_or(true, |reach| reach.covered || !reach.active.is_empty())
     }
 
     /// An error about the event as it was read, with the id that may be told.

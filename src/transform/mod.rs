@@ -86,7 +86,7 @@ impl Transform {
     pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Self, ConfigError> {
         let pubsub = config.require_run()?.pubsub;
         let edits = Edits::compile(config, stream)?;
-        let seed = edits.as_ref().and_then(Edits::lane_seed);
+        let seed = edits.as_ref().map(|edits| edits.lane_seed(&pubsub.ordering)).transpose()?;
         let oversize = Oversize::compile(stream)?;
         let dead_letters = config.has_dead_letters();
         if oversize.needs_dead_letter() && !dead_letters {
@@ -103,9 +103,9 @@ impl Transform {
             stream: stream.id.to_string(),
             validator: Validator::compile(config, stream)?,
             schema_version: stream.source.validation.schema_version.clone(),
-            lanes: LaneChoice::compile(&stream.id, &pubsub.ordering, pubsub.lanes, seed)?,
+            lanes: LaneChoice::compile(&stream.id, &pubsub.ordering, pubsub.lanes, seed.flatten())?,
+            route: Route::compile(config, stream, edits.as_ref())?,
             edits,
-            route: Route::compile(config, stream)?,
             oversize,
             dead_letters,
         })
@@ -119,7 +119,7 @@ impl Transform {
             messages: Vec::with_capacity(batch.len() * self.route.usual()),
             ..Transformed::default()
         };
-        let mut sheet = Sheet::new(batch.bytes() / batch.len().max(1), batch.gap);
+        let mut sheet = Sheet::new(batch.bytes() / batch.len().max(1));
         let mut memory = LaneMemory::new(batch.bytes());
         for (sequence, event) in (first..).zip(batch.events()) {
             let before = done.messages.len();
@@ -164,7 +164,7 @@ impl Transform {
             body: Bytes::copy_from_slice(message),
             claim,
         };
-        let mut sheet = Sheet::new(event.len(), false);
+        let mut sheet = Sheet::new(event.len());
         self.write(event, context, &mut sheet, &mut messages, &mut keep)?;
         Ok(messages)
     }

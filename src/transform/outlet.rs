@@ -8,6 +8,8 @@ use crate::error::ConfigError;
 use crate::event::{ChangeEvent, Destination};
 use crate::format::{AttributeWriter, Envelope, TemplateWriter};
 
+use super::edit::Edits;
+
 /// One topic that a stream's messages go to, or a template of topics.
 #[derive(Debug)]
 pub(super) struct Outlet {
@@ -40,14 +42,12 @@ impl Outlet {
         config: &Config,
         stream: &StreamConfig,
         topic: &str,
+        edits: Option<&Edits>,
     ) -> Result<Self, ConfigError> {
         let sections = config.require_run()?;
         let parent = format!("projects/{}/topics/", sections.gcp.project_id);
         if is_template(topic) {
-            let template = Template::parse(topic).map_err(|message| ConfigError {
-                path: format!("mongodb.connections.{}.sources", stream.id.connection_id),
-                message: format!("`{topic}`: {message}"),
-            })?;
+            let template = parse(topic, stream, edits)?;
             let name = TemplateWriter::compile(&template, stream);
             return Self::new(sections, stream, None, Address::Told { parent, name });
         }
@@ -100,6 +100,30 @@ impl Outlet {
             );
         }
         Ok(Destination::Topic(path.into()))
+    }
+}
+
+/// Reads a template of topics. A topic's name is made of the event as it was read: it must not tell
+/// what is protected.
+fn parse(
+    topic: &str,
+    stream: &StreamConfig,
+    edits: Option<&Edits>,
+) -> Result<Template, ConfigError> {
+    let (id, source) = (&stream.id, &stream.source);
+    let key = if source.topic.names().any(|name| name == topic) { "topic" } else { "routes" };
+    let refuse = |message: String| ConfigError {
+        path: format!("mongodb.connections.{}.sources.{}.{key}", id.connection_id, id.source_name),
+        message: format!("`{topic}`: {message}"),
+    };
+    let template = Template::parse(topic).map_err(refuse)?;
+    let told = template.fields().find(|path| edits.is_some_and(|edits| edits.guards(path)));
+    match told {
+        Some(path) => Err(refuse(format!(
+            "the name would tell the value of `{path}`, which `protect` means: name topics by \
+             another field"
+        ))),
+        None => Ok(template),
     }
 }
 

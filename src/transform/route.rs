@@ -6,6 +6,7 @@ use crate::config::{Config, RouteConfig, StreamConfig};
 use crate::error::ConfigError;
 use crate::event::ChangeEvent;
 
+use super::edit::Edits;
 use super::outlet::Outlet;
 use condition::Condition;
 
@@ -35,7 +36,11 @@ struct Chosen(u64);
 
 impl Route {
     /// The outlets and rules of `stream`.
-    pub fn compile(config: &Config, stream: &StreamConfig) -> Result<Self, ConfigError> {
+    pub fn compile(
+        config: &Config,
+        stream: &StreamConfig,
+        edits: Option<&Edits>,
+    ) -> Result<Self, ConfigError> {
         let mut topics = Vec::new();
         let otherwise = choose(stream, stream.source.topic.names(), &mut topics)?;
         let mut rules = Vec::new();
@@ -43,7 +48,7 @@ impl Route {
             let outlets = choose(stream, route.topic.names(), &mut topics)?;
             rules.push(Rule::compile(&route, outlets, stream)?);
         }
-        let outlets = topics.iter().map(|topic| Outlet::compile(config, stream, topic));
+        let outlets = topics.iter().map(|topic| Outlet::compile(config, stream, topic, edits));
         Ok(Self { outlets: outlets.collect::<Result<_, _>>()?, rules, otherwise })
     }
 

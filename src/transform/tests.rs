@@ -42,6 +42,25 @@ fn config(mut pubsub: serde_json::Value) -> Config {
     from_value(tree, &Environment::new()).unwrap().config
 }
 
+/// The same with a place for dead letters, and these keys of the source.
+fn with_dead_letters(source: serde_json::Value) -> Transform {
+    let mut config = config(json!({}));
+    config.dead_letter = serde_json::from_value(json!({"file": {}})).unwrap();
+    let connection = config.mongodb.connections.get_mut("main").unwrap();
+    let orders = connection.sources.get_mut("orders").unwrap();
+    let mut keys = serde_json::to_value(&*orders).unwrap();
+    keys.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
+    *orders = serde_json::from_value(keys).unwrap();
+    compiled(&config)
+}
+
+/// The one dead letter for an event.
+fn letter(transform: &Transform, event: &Document) -> serde_json::Value {
+    let letter = message(transform, 1, raw(event).as_bytes()).unwrap();
+    assert_eq!(letter.to, Destination::DeadLetter);
+    serde_json::from_slice(&decoded(&letter).data).unwrap()
+}
+
 fn compiled(config: &Config) -> Transform {
     Transform::compile(config, &config.streams().unwrap()[0]).unwrap()
 }
@@ -206,4 +225,56 @@ fn a_batch_stops_before_the_event_that_is_refused() {
     let done = transform.apply_batch(10, &batch, &Context { now_ms: 0, redriven: false });
     assert_eq!(done.messages.iter().map(|message| message.sequence).collect::<Vec<_>>(), [10]);
     assert!(done.refused.is_some());
+}
+
+#[test]
+fn an_event_without_its_documents_is_never_published() {
+    let mut gap = event("update", 5);
+    gap.remove("fullDocument");
+    gap.insert("documentsOmitted", true);
+    let kept = letter(&with_dead_letters(json!({})), &gap);
+    assert!(kept["reason"].as_str().unwrap().starts_with("oversize: "), "{kept}");
+    assert_eq!(kept["event"]["documentKey"], json!({"_id": 5}));
+    let redriven = Context { now_ms: 0, redriven: true };
+    for (transform, context) in [
+        (with_dead_letters(json!({})), redriven),
+        (transform(Ordering::Lanes), Context { redriven: false, ..redriven }),
+    ] {
+        let refused = transform.apply(1, raw(&gap).as_bytes(), &context).unwrap_err();
+        assert_eq!(refused.kind, RecordErrorKind::Oversize);
+    }
+    // Only the mark itself counts.
+    gap.insert("documentsOmitted", "true");
+    assert!(message(&transform(Ordering::Lanes), 1, raw(&gap).as_bytes()).is_ok());
+}
+
+#[test]
+fn what_is_too_large_becomes_a_reference() {
+    let keys = json!({"oversize": {"policy": "dead_letter", "limit": 100_000}});
+    let mut large = event("insert", 5);
+    large.insert("fullDocument", doc! {"text": "x".repeat(200_000)});
+    let kept = letter(&with_dead_letters(keys), &large);
+    assert_eq!(kept["event_omitted"], raw(&large).as_bytes().len());
+    assert_eq!(kept.get("event"), None);
+}
+
+#[test]
+fn data_that_is_read_as_it_stands_is_not_compressed_or_kept_elsewhere() {
+    let claimed = json!({"policy": "claim_check", "claim_check": {"url": "./large"}});
+    for envelope in ["bigquery_cdc", "cloudevents_structured", "cloudevents"] {
+        for oversize in [json!({"policy": "compress"}), claimed.clone()] {
+            let mut config = config(json!({}));
+            let topic = config.pubsub.as_mut().unwrap().topics.get_mut("default").unwrap();
+            let table = json!({"dataset": "shop", "table": "orders"});
+            topic.bigquery = serde_json::from_value(table).unwrap();
+            let connection = config.mongodb.connections.get_mut("main").unwrap();
+            let orders = connection.sources.get_mut("orders").unwrap();
+            orders.envelope = Some(serde_json::from_value(json!(envelope)).unwrap());
+            orders.oversize = serde_json::from_value(oversize).unwrap();
+            let compiled = Transform::compile(&config, &config.streams().unwrap()[0]);
+            let path = compiled.err().map(|error| error.path);
+            let expected = "mongodb.connections.main.sources.orders.oversize.policy";
+            assert_eq!(path.as_deref(), (envelope != "cloudevents").then_some(expected));
+        }
+    }
 }

@@ -17,8 +17,6 @@ pub(super) struct Sheet {
     edited: Vec<u8>,
     /// Number of events whose document broke a rule.
     pub invalid: u64,
-    /// The events were read without their documents, which are larger than the server can return.
-    gap: bool,
 }
 
 /// A message as it has been written, to be kept.
@@ -41,8 +39,8 @@ struct Refusal {
 
 impl Sheet {
     /// For events of `bytes`.
-    pub fn new(bytes: usize, gap: bool) -> Self {
-        Self { message: MessageWriter::with_capacity(bytes), edited: Vec::new(), invalid: 0, gap }
+    pub fn new(bytes: usize) -> Self {
+        Self { message: MessageWriter::with_capacity(bytes), edited: Vec::new(), invalid: 0 }
     }
 }
 
@@ -69,8 +67,11 @@ impl Transform {
         }
         let Refusal { error, stage, .. } = &refusal;
         let Sheet { message, edited, .. } = sheet;
-        // What cannot be protected does not go out as a dead letter either.
-        let sendable = self.edit(&read, context, edited).ok().map(|change| change.bson);
+        // Of what is too large there is a reference only. What cannot be protected does not go out
+        // as a dead letter either.
+        let whole = error.kind != RecordErrorKind::Oversize || read.documents_omitted;
+        let sendable = whole.then(|| self.edit(&read, context, edited).ok()).flatten();
+        let sendable = sendable.map(|change| change.bson);
         DeadLetter::of_event(&self.stream, *stage, error, &read, sendable).write(message);
         let (to, lane) = (Destination::DeadLetter, Lane::Unordered);
         messages.push(keep(Draft { to, lane, message: message.message(), claim: None }));
@@ -87,8 +88,8 @@ impl Transform {
         keep: &mut impl FnMut(Draft<'_>) -> Message,
     ) -> Result<(), Refusal> {
         let refuse = |(kind, text)| self.refuse(read, kind, text);
-        let Sheet { message, edited, invalid, gap } = sheet;
-        if *gap {
+        let Sheet { message, edited, invalid } = sheet;
+        if read.documents_omitted {
             let text = "the event is larger than the 16 MiB that MongoDB can return";
             return Err(refuse((RecordErrorKind::Oversize, text.into())));
         }

@@ -62,7 +62,7 @@ def test_what_breaks_a_rule_fails_its_bundle_and_no_other() -> None:
 def test_what_breaks_a_rule_is_left_out_or_passes(on_invalid: str, made: int) -> None:
     options = {"validation": {"on_invalid": on_invalid}}
     (kept,) = messages(batch(GOOD, BAD), schemas=RULES, options=options)
-    assert (len(kept), kept.invalid) == (made, 1)
+    assert (len(kept), kept.invalid, kept.skipped) == (made, 1, 2 - made)
 
 
 def test_dead_letters_come_out_apart() -> None:
@@ -82,6 +82,28 @@ def told(letter: PubsubMessage) -> tuple[str, int, str, str]:
     content = json.loads(letter.data)
     document = content["event"]["fullDocument"]
     return content["stage"], document["_id"], content["namespace"], letter.attributes["stream"]
+
+
+def omitted(number: int) -> dict[str, Any]:
+    """The event of a document that MongoDB cannot return."""
+    return {**event(number), "fullDocument": None, "documentsOmitted": True}
+
+
+def test_an_event_without_its_documents_stays_one_between_stages() -> None:
+    carried = batch(omitted(7))[0]
+    assert carried.documents_omitted
+    assert not batch(GOOD)[0].documents_omitted
+    with pipeline() as p:
+        events = p | beam.Create([carried]).with_output_types(ChangeEvent) | beam.Reshuffle()
+        validated = events | ValidateAndEnrich().with_dead_letter()
+        reasons = validated.dead_letters | beam.Map(lambda letter: reason(letter.data))
+        assert_that(validated.messages, equal_to([]), label="messages")
+        assert_that(reasons, equal_to(["oversize"]), label="letters")
+
+
+def reason(letter: bytes) -> str:
+    text: str = json.loads(letter)["reason"]
+    return text.partition(":")[0]
 
 
 def test_dead_letters_go_to_a_topic(pubsub: PubSubFake) -> None:
@@ -137,6 +159,16 @@ def test_it_counts() -> None:
     assert counters | {"invalid": 1, "dead_lettered": 1} == counters
     sizes = next(it for it in found["distributions"] if it.key.metric.name == "batch_size")
     assert (sizes.committed.sum, sizes.committed.count) == (3, 2)
+
+
+def test_what_is_dropped_is_counted() -> None:
+    p = pipeline()
+    options = {"validation": {"on_invalid": "drop"}}
+    changes = p | beam.Create([batch(GOOD, BAD)])
+    changes | ValidateAndEnrich(schemas=RULES, options=options)
+    found = p.run().metrics().query()["counters"]
+    counters = {it.key.metric.name: it.committed for it in found}
+    assert counters | {"invalid": 1, "skipped": 1} == counters
 
 
 def test_elements_survive_between_stages() -> None:

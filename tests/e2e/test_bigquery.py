@@ -179,7 +179,7 @@ def test_types_and_names(line: Line) -> None:
 
 
 def test_the_golden_rows_are_rows() -> None:
-    cases = json.loads((ROOT / "tests" / "golden" / "envelopes" / "bigquery_cdc.json").read_text())
+    cases = json.loads((ROOT / "tests" / "golden" / "bigquery_rows.json").read_text())
     rows = [json.dumps(case["data"]).encode() for case in cases if case["data"]]
     assert len(rows) >= 5
     for row in rows:

@@ -197,6 +197,7 @@ def test_redriven_once_what_was_wrong_is_corrected(
     assert process.wait() == 1
     assert [row["outcome"] for row in rows(process)] == ["left"]
     assert "INVALID_ARGUMENT" in rows(process)[0]["why"]
+    assert [letter["attempt"] for letter in letters.in_file()] == [2] * (place == "file")
     line.pubsub.clear_faults()
     for keep, left in (["--keep"], 1), ([], 0):
         process = command(line, "redrive", "--json", *keep, *source)
@@ -209,6 +210,29 @@ def test_redriven_once_what_was_wrong_is_corrected(
         assert len(rows(command(line, "list", "--json", *source))) == left
     assert "EVENT_ID" in command(line, "list", *source).stdout
     assert_delivered(letters.delivered(), {1: 1, 2: 1, POISONED["_id"]: 1})
+
+
+def test_an_event_that_cannot_be_read_keeps_no_other_from_being_delivered(
+    line: Line, letters: DeadLetters
+) -> None:
+    """The first of two is left, since MongoDB cannot return it with both images."""
+    letters.configure(file=True)
+    database = line.collection.database
+    database.command("create", line.collection.name, changeStreamPreAndPostImages={"enabled": True})
+    line.collection.insert_one({"_id": 4, "revision": 1, "text": "x" * 10_000_000})
+    line.prepare()
+    line.collection.update_one({"_id": 4}, {"$set": {"revision": 2}})
+    refuse(line)
+    line.collection.insert_one(POISONED)
+    assert line.catch_up().wait() == 0
+    assert len(letters.in_file()) == 2
+    line.pubsub.clear_faults()
+    letters.configure(file=True, source={"full_document_before_change": "when_available"})
+    process = command(line, "redrive", "--json")
+    assert process.wait() == 1, process.stderr
+    assert [row["outcome"] for row in rows(process)] == ["left", "redriven"]
+    assert "16 MiB" in rows(process)[0]["why"]
+    assert [letter["attempt"] for letter in letters.in_file()] == [2]
 
 
 def test_redriven_by_the_configuration_of_now(line: Line, letters: DeadLetters) -> None:
@@ -225,6 +249,25 @@ def test_redriven_by_the_configuration_of_now(line: Line, letters: DeadLetters) 
     (message,) = letters.delivered()
     assert json.loads(message.data)["fullDocument"] == {"_id": 5, "revision": 1}
     assert not letters.in_file()
+
+
+def test_a_row_for_bigquery_is_redriven_under_its_number(line: Line, letters: DeadLetters) -> None:
+    name = line.topic.rpartition("/")[2]
+    topic = {"name": name, "bigquery": {"dataset": "shop", "table": "orders"}}
+    pubsub = {"topics": {"default": topic}}
+    letters.configure(file=True, source={"envelope": "bigquery_cdc"}, pubsub=pubsub)
+    line.prepare()
+    refuse(line)
+    line.collection.insert_one(POISONED)
+    assert line.catch_up().wait() == 0
+    line.pubsub.clear_faults()
+    (letter,) = letters.in_file()
+    process = command(line, "redrive")
+    assert process.wait() == 0, process.stderr
+    (message,) = letters.delivered()
+    assert message.attributes["redriven"] == "true"
+    assert json.loads(message.data) == json.loads(letter["message"]["data"])
+    assert "_CHANGE_SEQUENCE_NUMBER" in json.loads(message.data)
 
 
 def test_without_the_event_the_kept_message_is_sent(line: Line, letters: DeadLetters) -> None:

@@ -16,6 +16,7 @@ from tests.support.gcs_fake import GcsFake
 from tests.support.line import STREAM
 from tests.support.order import assert_delivered
 from tests.support.pages import blocks
+from tests.support.runner import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,9 +141,24 @@ def test_an_event_that_mongodb_cannot_return_leaves_a_record(own_line: Line) -> 
     assert process.wait() == 0, process.stderr
     assert {message.attributes["operation"] for message in letters.delivered()} == {"insert"}
     # The document itself is over Pub/Sub's limit too.
-    reasons = {letter["operation"]: letter["reason"] for letter in letters.in_file()}
-    assert reasons.keys() == {"insert", "update"}
-    assert "16 MiB" in reasons["update"]
+    kept = {letter["operation"]: letter for letter in letters.in_file()}
+    assert kept.keys() == {"insert", "update"}
+    assert "16 MiB" in kept["update"]["reason"]
+    assert kept["update"]["event"]["documentKey"] == {"_id": 1}
+    # MongoDB still cannot return it, with either policy: it is left, and nothing goes out.
+    before = len(line.pubsub.messages())
+    for policy in ("skip", "fail"):
+        images["on_event_too_large"] = policy
+        letters.configure(file=True, source=images)
+        config = str(line.config)
+        arguments = ("dead-letter", "redrive", "--config", config, "--json")
+        with Process(*arguments, env=line.env) as redrive:
+            assert redrive.wait() == 1, redrive.stderr
+        rows = {row["operation"]: row for row in map(json.loads, redrive.stdout.splitlines())}
+        assert {row["outcome"] for row in rows.values()} == {"left"}
+        assert "16 MiB" in rows["update"]["why"]
+    assert len(line.pubsub.messages()) == before
+    assert {letter["attempt"] for letter in letters.in_file()} == {3}
 
 
 def test_kept_in_a_folder(line: Line) -> None:

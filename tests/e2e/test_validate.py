@@ -93,6 +93,11 @@ def test_the_text_is_a_table(config: Path) -> None:
     [
         ("store: file", "store: files", "checkpoint.store"),
         ("'${PROJECT:-demo}'", "'${PROJECT}'", "gcp.project_id"),
+        (
+            "startup:",
+            "envelope: bigquery_cdc, startup:",
+            "pubsub.topics.default.bigquery",
+        ),
         (f"token: '{TOKEN}'", "timestamp: '2200-01-01T00:00:00Z'", "orders.startup.timestamp"),
     ],
 )

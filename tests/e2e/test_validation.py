@@ -91,7 +91,7 @@ def test_dropped_and_counted(line: Line) -> None:
     assert delivered(line).keys() == set(range(100)) - {INVALID}
     assert letters.in_file() == []
     now = runner.statistics()[STREAM]
-    assert (now.invalid, now.processed_changes) == (1, 100)
+    assert (now.invalid, now.skipped, now.processed_changes) == (1, 1, 100)
 
 
 def test_passed_with_what_it_breaks(line: Line) -> None:

@@ -13,17 +13,45 @@ use serde::de::IgnoredAny;
 static TRANSFORMS: LazyLock<Vec<Transform>> = LazyLock::new(|| {
     let yaml = include_str!("transform.yaml");
     let config = from_yaml(yaml, "transform.yaml", &Environment::new()).expect("valid").config;
-    let streams = config.streams().expect("sound");
-    streams.iter().map(|stream| Transform::compile(&config, stream).expect("compiles")).collect()
+    let streams = config.streams().expect("sound").into_iter().map(|mut stream| {
+        let json_schema = &mut stream.source.validation.json_schema;
+        if json_schema.collection {
+            let own = serde_json::from_str(OWN_SCHEMA).expect("it is a document");
+            json_schema.set_own(&own).expect("it is a schema");
+        }
+        Transform::compile(&config, &stream).expect("compiles")
+    });
+    streams.collect()
 });
+
+/// What a collection's validator may hold: types of BSON, and no keyword that is not MongoDB's.
+const OWN_SCHEMA: &str = r#"{
+    "bsonType": "object",
+    "required": ["_id", "number"],
+    "properties": {
+        "_id": {"bsonType": ["objectId", "int", "string"]},
+        "number": {"bsonType": "int", "minimum": 0},
+        "placed_at": {"bsonType": "date"},
+        "total": {"bsonType": ["double", "decimal"]},
+        "customer": {"bsonType": "object", "properties": {"email": {"bsonType": "string", "pattern": "@"}}},
+        "items": {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}
+    }
+}"#;
+
+/// What the data of a compressed message begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The highest bit of the first byte: the event comes from a dead letter.
+const REDRIVEN: u8 = 0x80;
 
 /// Puts `input` through the transform: the first byte chooses a configuration, the rest is the
 /// event. The same event gives the same messages, and whatever is published is a message that
 /// Pub/Sub takes.
 pub fn check(input: &[u8]) {
     let Some((&choice, event)) = input.split_first() else { return };
-    let transform = &TRANSFORMS[usize::from(choice) % TRANSFORMS.len()];
-    let context = Context { now_ms: 1_795_366_985_417, redriven: false };
+    let transform = &TRANSFORMS[usize::from(choice & !REDRIVEN) % TRANSFORMS.len()];
+    let redriven = choice & REDRIVEN != 0;
+    let context = Context { now_ms: 1_795_366_985_417, redriven };
     let once = transform.apply(1, event, &context);
     match &once {
         Ok(messages) => messages.iter().for_each(check_message),
@@ -43,7 +71,9 @@ fn check_message(message: &Message) {
     for (key, value) in &message.attributes {
         assert!(key.len() <= 256 && value.len() <= 1024, "{key}: {} bytes", value.len());
     }
-    if !message.data.is_empty() {
+    if message.attributes.get("content_encoding").is_some_and(|encoding| encoding == "gzip") {
+        assert!(message.data.starts_with(&GZIP), "the data is what gzip writes");
+    } else if !message.data.is_empty() {
         serde_json::from_slice::<IgnoredAny>(&message.data).expect("the data is JSON");
     }
 }

@@ -70,7 +70,7 @@ def dropped(number: int) -> dict[str, Any]:
 def batch(*events: dict[str, Any], stream: str = STREAM) -> ChangeBatch:
     """Events as the reader gives them."""
     raw = b"".join(bson.encode(event) for event in events)
-    written = {"v": 1, "stream": stream, "gap": False, "events": Binary(raw)}
+    written = {"v": 1, "stream": stream, "events": Binary(raw)}
     return ChangeBatch.from_bytes(bson.encode(written))
 
 

@@ -157,5 +157,8 @@ class ChangeEvent:
     def full_document_before_change(self) -> dict[str, Any] | None:
         """The document before the change, with `full_document_before_change` and pre-images."""
     @property
+    def documents_omitted(self) -> bool:
+        """Whether it was read without its documents: MongoDB cannot return it whole."""
+    @property
     def update_description(self) -> dict[str, Any] | None:
         """`updatedFields`, `removedFields`, `truncatedArrays` of an update."""

@@ -91,6 +91,9 @@ class StreamStatistics:
     def invalid(self) -> int:
         """Events whose document breaks a rule of `schemas`, whatever became of them."""
     @property
+    def skipped(self) -> int:
+        """Events that made no message, as the configuration says; they count as processed."""
+    @property
     def dead_lettered(self) -> int:
         """Dead letters that are safe; their changes count as processed."""
     @property

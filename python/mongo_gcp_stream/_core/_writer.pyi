@@ -36,6 +36,9 @@ class MessageBatch:
     def invalid(self) -> int:
         """How many of their events broke a rule of `schemas`."""
     @property
+    def skipped(self) -> int:
+        """How many events made no message, as the configuration says."""
+    @property
     def letters(self) -> int:
         """How many of them are dead letters."""
     def split(self) -> tuple[MessageBatch, list[tuple[bytes, dict[str, str]]]]:

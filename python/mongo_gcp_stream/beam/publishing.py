@@ -20,7 +20,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, MessageBatch, Writer
-from mongo_gcp_stream.beam.metrics import counter, distribution
+from mongo_gcp_stream.beam.metrics import EventCounters, counter, distribution
 from mongo_gcp_stream.beam.settings import (
     MESSAGES,
     Settings,
@@ -170,7 +170,7 @@ class Publish(beam.DoFn):
         self._published = counter("messages_published")
         self._requests = counter("publish_requests")
         self._retries = counter("publish_retries")
-        self._invalid = counter("invalid")
+        self._events = EventCounters()
         self._dead_lettered = counter("dead_lettered")
         self._latency = distribution("publish_latency_ms")
         self._batch_size = distribution("batch_size")
@@ -190,7 +190,7 @@ class Publish(beam.DoFn):
             self._publish(element)
         elif isinstance(element, (ChangeBatch, ChangeEvent)):
             made = self._apply(element)
-            self._invalid.inc(made.invalid)
+            self._events.note(made)
             self._publish(made)
         else:
             message = self._plan.message(element)
@@ -295,7 +295,7 @@ class ByLane(beam.DoFn):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._stages = Stages(plan.settings, dead_letters=plan.keep_letters)
-        self._invalid = counter("invalid")
+        self._events = EventCounters()
 
     def setup(self) -> None:
         log.start()
@@ -308,7 +308,7 @@ class ByLane(beam.DoFn):
     def process(self, element: Any) -> Iterator[TimestampedValue]:
         if isinstance(element, (ChangeBatch, ChangeEvent)):
             element = self._apply(element)
-            self._invalid.inc(element.invalid)
+            self._events.note(element)
         if isinstance(element, MessageBatch):
             # A runner may sort the elements of a key by timestamp: that of their coming.
             yield TimestampedValue((element.stream, element), Timestamp.now())

@@ -11,7 +11,7 @@ from apache_beam.pvalue import TaggedOutput
 from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, MessageBatch
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
-from mongo_gcp_stream.beam.metrics import counter, distribution
+from mongo_gcp_stream.beam.metrics import EventCounters, counter, distribution
 from mongo_gcp_stream.beam.settings import Settings, with_topic, without_servers
 from mongo_gcp_stream.beam.stages import Apply, Stages
 from mongo_gcp_stream.beam.write import DeadLetter, check_dead_letter, write_letters
@@ -46,7 +46,7 @@ class _Transform(beam.DoFn):
         self._stages = stages
         self._apart = apart
         self._batch_size = distribution("batch_size")
-        self._invalid = counter("invalid")
+        self._events = EventCounters()
         self._dead_lettered = counter("dead_lettered")
 
     def setup(self) -> None:
@@ -56,8 +56,7 @@ class _Transform(beam.DoFn):
     def process(self, element: ChangeBatch | ChangeEvent) -> Iterator[MessageBatch | TaggedOutput]:
         batch = self._apply(element)
         self._batch_size.update(len(element) if isinstance(element, ChangeBatch) else 1)
-        if batch.invalid:
-            self._invalid.inc(batch.invalid)
+        self._events.note(batch)
         if not (self._apart and batch.letters):
             yield batch
             return
@@ -80,7 +79,7 @@ class ValidateAndEnrich(beam.PTransform):
     counts, and what it makes dead letters of stays among the messages, for a `WriteToPubSub` of the
     same configuration to send where its `dead_letter` says; `dead_letter` here goes before that.
 
-    Counts `invalid`, `dead_lettered` and `batch_size`, under `mongo_gcp_stream`.
+    Counts `invalid`, `skipped`, `dead_lettered` and `batch_size`, under `mongo_gcp_stream`.
 
     Args:
         config: A configuration: a file, a `Config`, or a mapping. The stages are those of each

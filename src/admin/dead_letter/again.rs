@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::publish::publish;
 use super::{Letter, Outcome};
 use crate::checkpoint::{open_client, open_source};
-use crate::config::{Config, StreamConfig};
+use crate::config::{Config, OnEventTooLarge, StreamConfig};
 use crate::error::{Error, PublishErrorKind, SourceErrorKind};
 use crate::event::{Batch, ChangeEvent, Destination, Lane, Message, Position};
 use crate::sink::{ClaimStore, Connection};
@@ -93,7 +93,10 @@ impl<'a> Redrive<'a> {
             return Ok(Read::Lost("it does not tell its event's id and time"));
         };
         let checkpoint = self.config.require_run()?.checkpoint;
-        let mut source = open_source(self.config, checkpoint, stream).await?;
+        // An event before it that the server cannot return is no reason to give up.
+        let mut reading = stream.clone();
+        reading.source.on_event_too_large = OnEventTooLarge::Skip;
+        let mut source = open_source(self.config, checkpoint, &reading).await?;
         match source.open(StartAt::Position(Position::OperationTime(at))).await {
             Err(error) if error.kind == SourceErrorKind::HistoryLost => {
                 return Ok(Read::Lost("the oplog no longer holds its event"));

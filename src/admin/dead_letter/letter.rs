@@ -1,5 +1,6 @@
 //! A dead letter as it is read back: see `format::dead_letter` for how it is written.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use base64::Engine as _;
@@ -22,6 +23,22 @@ pub(super) struct Letter {
     operation: Option<String>,
     position: Option<Position>,
     pub message: Option<StoredMessage>,
+}
+
+/// The dead letter `line` after one more attempt to deliver it, its other bytes as they are.
+pub(super) fn tried_again(line: &[u8]) -> Cow<'_, [u8]> {
+    // Quotes in a text are escaped, and what was to be delivered comes last: the first is it.
+    const NAME: &[u8] = b"\"attempt\":";
+    let Some(name) = line.windows(NAME.len()).position(|window| window == NAME) else {
+        return line.into();
+    };
+    let (head, rest) = line.split_at(name + NAME.len());
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = rest.split_at(digits);
+    let number = str::from_utf8(number).ok().and_then(|number| number.parse::<u32>().ok());
+    let Some(number) = number else { return line.into() };
+    let number = number.saturating_add(1).to_string();
+    [head, number.as_bytes(), rest].concat().into()
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,5 +102,24 @@ impl StoredMessage {
         attributes.insert("redriven".into(), "true".into());
         let ordering_key = self.ordering_key.clone();
         Some(PubsubMessage { data, attributes, ordering_key, ..PubsubMessage::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_counted_and_nothing_else_changes() {
+        let line = |attempt: u32| {
+            format!(
+                r#"{{"stream":"a\"attempt\":7","attempt":{attempt},"event":{{"attempt":1,"n":1.10}}}}"#
+            )
+        };
+        assert_eq!(tried_again(line(1).as_bytes()), line(2).as_bytes());
+        assert_eq!(tried_again(line(9).as_bytes()), line(10).as_bytes());
+        for none in [&b"{}"[..], br#"{"attempt":"x"}"#] {
+            assert_eq!(tried_again(none), none);
+        }
     }
 }

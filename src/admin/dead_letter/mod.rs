@@ -143,15 +143,14 @@ async fn redrive_all(
     place: &Place,
     keep: bool,
 ) -> Result<(), Error> {
-    let mut done = Vec::new();
+    let (mut done, mut left) = (Vec::new(), Vec::new());
     let mut ended = Ok(());
     for Found { letter, handle } in all {
         match redrive.deliver(&letter).await {
             Ok((outcome, why)) => {
                 redriven.push(Redriven { letter: letter.summary(), outcome, why });
-                if outcome != Outcome::Left {
-                    done.push(handle);
-                }
+                let settled = if outcome == Outcome::Left { &mut left } else { &mut done };
+                settled.push(handle);
             }
             Err(error) => {
                 ended = Err(error);
@@ -160,8 +159,8 @@ async fn redrive_all(
         }
     }
     // What is delivered is taken out also where the rest was not tried.
-    if !keep && !done.is_empty() {
-        place.remove(done).await?;
+    if !keep && !(done.is_empty() && left.is_empty()) {
+        place.settle(done, &left).await?;
     }
     ended
 }

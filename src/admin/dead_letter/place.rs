@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+use super::letter::tried_again;
 use super::subscription::Subscription;
 use super::{Letter, Origin, Selection};
 use crate::config::{Config, DeadLetterFileConfig};
@@ -70,18 +71,26 @@ impl Place {
         }
     }
 
-    /// Takes dead letters out.
-    pub async fn remove(&self, done: Vec<Handle>) -> Result<(), Error> {
+    /// Takes out the dead letters that are done with, and notes one more attempt in those that are
+    /// left; what is in a subscription cannot be changed.
+    pub async fn settle(&self, done: Vec<Handle>, left: &[Handle]) -> Result<(), Error> {
         match self {
             Self::File(file) => {
                 let file = Arc::clone(file);
                 let path = file.path().display().to_string();
-                let lines: HashSet<blake3::Hash> = done.iter().filter_map(Handle::line).collect();
-                let removed =
-                    spawn_blocking(move || file.remove(|line| lines.contains(&blake3::hash(line))))
-                        .await;
-                let removed = removed.unwrap_or_else(|lost| Err(io::Error::other(lost)));
-                removed.map_err(|error| failed("rewrite", &path, &error))
+                let lines = |handles: &[Handle]| -> HashSet<blake3::Hash> {
+                    handles.iter().filter_map(Handle::line).collect()
+                };
+                let (done, left) = (lines(&done), lines(left));
+                let settled = spawn_blocking(move || {
+                    file.rewrite(|line| match blake3::hash(line) {
+                        digest if done.contains(&digest) => None,
+                        digest if left.contains(&digest) => Some(tried_again(line)),
+                        _ => Some(line.into()),
+                    })
+                });
+                let settled = settled.await.unwrap_or_else(|lost| Err(io::Error::other(lost)));
+                settled.map_err(|error| failed("rewrite", &path, &error))
             }
             Self::Subscription(subscription) => {
                 subscription.acknowledge(done.into_iter().filter_map(Handle::ack).collect()).await

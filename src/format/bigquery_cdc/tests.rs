@@ -82,7 +82,7 @@ fn what_a_stream_needs_is_told_by_its_path() {
 /// The golden file: also what BigQuery's model is fed with in the Python tests.
 #[test]
 fn rows_are_those_of_the_golden_file() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/envelopes/bigquery_cdc.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bigquery_rows.json");
     let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert!(cases.len() >= 8);
     for case in cases {

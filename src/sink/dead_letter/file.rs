@@ -3,6 +3,7 @@
 //! It is opened anew for each write, under a lock beside it: several streams, processes and
 //! `dead-letter redrive`, which replaces the file, get along. Dead letters are rare.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -76,11 +77,12 @@ impl DeadLetterFile {
         Ok(())
     }
 
-    /// Takes out the lines that `done` tells, each file replaced as a whole. Blocks.
+    /// Puts what `change` makes of each line in its place, and takes out those that it makes
+    /// nothing of; each file is replaced as a whole. Blocks.
     ///
     /// # Errors
     /// What the system says; the file at hand is then as it was.
-    pub fn remove(&self, done: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+    pub fn rewrite(&self, change: impl Fn(&[u8]) -> Option<Cow<'_, [u8]>>) -> io::Result<()> {
         let _lock = self.lock()?;
         for path in self.all() {
             let temporary = with_suffix(&self.path, ".new");
@@ -88,12 +90,12 @@ impl DeadLetterFile {
             let mut changed = false;
             for line in lines(&path)? {
                 let line = line?;
-                if done(&line) {
-                    changed = true;
-                    continue;
+                let kept = change(&line);
+                changed |= !matches!(kept, Some(Cow::Borrowed(_)));
+                if let Some(kept) = kept {
+                    file.write_all(&kept)?;
+                    file.write_all(b"\n")?;
                 }
-                file.write_all(&line)?;
-                file.write_all(b"\n")?;
             }
             if changed {
                 file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
@@ -235,13 +237,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_is_taken_out_of_all_files() {
+    fn what_is_done_is_taken_out_of_all_files_and_what_is_left_may_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = file(folder.path(), 25, 5);
         file.append(&numbers(0..5)).unwrap();
         let done = numbers(1..4);
-        file.remove(|line| done.iter().any(|other| other == line)).unwrap();
-        let left = [numbers(0..1), numbers(4..5)].concat();
+        file.rewrite(|line| match line {
+            line if done.iter().any(|other| other == line) => None,
+            line if *line == numbers(4..5)[0] => Some(numbers(9..10)[0].to_vec().into()),
+            line => Some(line.into()),
+        })
+        .unwrap();
+        let left = [numbers(0..1), numbers(9..10)].concat();
         assert_eq!(all_lines(&file), left);
         file.append(&numbers(5..6)).unwrap();
         assert_eq!(all_lines(&file).len(), 3);

@@ -30,7 +30,6 @@ pub(super) fn dead_letter(stream: &str, topic: &str, refused: &Refused) -> Messa
         namespace: attribute("namespace"),
         operation: attribute("operation"),
         cluster_time: cluster_time(&attributes),
-        attempt: 1,
         payload: Payload::Message { topic, body },
     };
     letter.message(refused.message.sequence)

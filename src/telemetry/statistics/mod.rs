@@ -42,6 +42,8 @@ pub struct StreamStatistics {
     pub passed: AtomicU64,
     /// Events whose document breaks a rule of `schemas`.
     pub invalid: AtomicU64,
+    /// Events that made no message, on purpose.
+    pub skipped: AtomicU64,
     /// Attempts after the first, of reads and publishes.
     pub retries: AtomicU64,
     /// Publish requests that were acknowledged.
@@ -85,6 +87,7 @@ impl StreamStatistics {
             dead_lettered: AtomicU64::default(),
             passed: AtomicU64::default(),
             invalid: AtomicU64::default(),
+            skipped: AtomicU64::default(),
             retries: AtomicU64::default(),
             requests: AtomicU64::default(),
             abandoned: AtomicU64::default(),

@@ -39,6 +39,8 @@ pub struct StatisticsSnapshot {
     pub requests: u64,
     /// Events whose document breaks a rule of `schemas`, whatever became of them.
     pub invalid: u64,
+    /// Events that made no message, as the configuration says; they count as processed.
+    pub skipped: u64,
     /// Attempts after the first, of reads and publishes.
     pub retries: u64,
     /// Events published a second, over the last ten seconds.
@@ -92,6 +94,7 @@ impl StreamStatistics {
             bytes,
             requests: self.requests.load(Relaxed),
             invalid: self.invalid.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
             retries: self.retries.load(Relaxed),
             events_per_second,
             bytes_per_second,

@@ -211,3 +211,22 @@ fn rules_step_through_arrays() {
 mod guide;
 mod key;
 mod properties;
+
+fn by_field(path: &str) -> Ordering {
+    serde_json::from_value(json!(format!("field:{path}"))).unwrap()
+}
+
+#[test]
+fn lanes_are_keyed_where_they_would_tell_what_is_protected() {
+    let rules = || json!({"protect": [{"path": "customer.email", "action": "mask"}]});
+    let keyed = edits(rules(), Some(KEY));
+    for path in ["customer.email", "customer"] {
+        assert!(keyed.lane_seed(&by_field(path)).unwrap().is_some(), "{path}");
+        let refused = edits(rules(), None).lane_seed(&by_field(path)).unwrap_err();
+        assert_eq!(refused.path, "pubsub.ordering");
+    }
+    assert_eq!(keyed.lane_seed(&by_field("customer.id")), Ok(None));
+    assert_eq!(keyed.lane_seed(&Ordering::Lanes), Ok(None));
+    let id = edits(json!({"protect": [{"path": "_id", "action": "hash"}]}), Some(KEY));
+    assert!(id.lane_seed(&Ordering::Lanes).unwrap().is_some());
+}

@@ -17,6 +17,7 @@ fn compile(mut source: Value, routing: &Value) -> Result<Route, ConfigError> {
             "uri": "mongodb://localhost", "sources": {"orders": source},
         }}},
         "gcp": {"project_id": "p"},
+        "protection": {"key": "a key of at least 16 bytes"},
         "pubsub": {
             "topics": {"default": topic("default"), "a": topic("a"), "b": topic("b")},
             "routing": routing,
@@ -24,7 +25,9 @@ fn compile(mut source: Value, routing: &Value) -> Result<Route, ConfigError> {
         "checkpoint": {"store": "memory"},
     });
     let config = from_value(tree, &Environment::new()).unwrap().config;
-    Route::compile(&config, &config.streams().unwrap()[0])
+    let stream = &config.streams().unwrap()[0];
+    let edits = Edits::compile(&config, stream).unwrap();
+    Route::compile(&config, stream, edits.as_ref())
 }
 
 fn route_with(source: Value, routing: &Value) -> Route {
@@ -89,6 +92,30 @@ fn a_name_that_the_service_refuses_is_not_shown() {
         let refused = names(&route, &insert(doc! {"customer": name})).unwrap_err();
         assert!(refused.starts_with("no topic") && !refused.contains("an na"), "{refused}");
     }
+}
+
+#[test]
+fn a_name_does_not_tell_what_is_protected() {
+    for path in ["customer.email", "customer", "customer.*", "*.email", "customer.email.host"] {
+        let protect = json!([{"path": path, "action": "mask"}]);
+        for (key, source) in [
+            ("topic", json!({"topic": ["a", "x-{field:customer.email}"]})),
+            (
+                "routes",
+                json!({"routes": [{
+                    "topic": "x-{field:customer.email|none}", "when": {"field": "n", "exists": true},
+                }]}),
+            ),
+        ] {
+            let mut source = source;
+            source["protect"] = protect.clone();
+            let refused = compile(source, &json!({})).unwrap_err();
+            assert_eq!(refused.path, format!("mongodb.connections.main.sources.orders.{key}"));
+            assert!(refused.message.contains("customer.email"), "{refused}");
+        }
+    }
+    let other = json!({"topic": "x-{field:customer.id}", "protect": [{"path": "customer.email", "action": "mask"}]});
+    assert!(compile(other, &json!({})).is_ok());
 }
 
 #[test]

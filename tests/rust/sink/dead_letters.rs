@@ -1,4 +1,5 @@
-//! A stream's sink with dead letters: a file, a topic beside the stream's own, and barriers.
+//! A stream's sink with dead letters: a file, a topic beside the stream's own, and barriers. And one
+//! of very many topics.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -144,4 +145,41 @@ async fn a_refused_message_is_in_the_file_before_it_is_at_the_topic_and_counts_o
     assert_eq!(again.request.topic, DEAD);
     again.accept();
     assert_eq!(rig.flush().await, [1, 2]);
+}
+
+#[tokio::test]
+async fn publishers_do_not_pile_up_however_many_topics_there_are() {
+    const MOST: u64 = 1000;
+    let mut server = Scripted::start().await;
+    let mut rig = Rig::new(server.port);
+    let topic = |sequence: u64| format!("{TOPIC}-{sequence}");
+    let of = |sequence| Message {
+        to: Destination::Topic(topic(sequence).into()),
+        ..message(sequence, Lane::Key(1), 8)
+    };
+    let publish = rig.topics.publish((0..=MOST).map(of).collect(), true);
+    let serve = async {
+        let held = server.next().await;
+        for _ in 1..MOST {
+            let other = server.next().await;
+            assert_ne!(other.request.topic, topic(MOST));
+            other.accept();
+        }
+        assert!(server.is_quiet(), "the last waits until one publisher may end");
+        held.accept();
+        let last = server.next().await;
+        assert_eq!(last.request.topic, topic(MOST));
+        last.accept();
+    };
+    let receive = async {
+        let mut received = 0;
+        while received <= MOST {
+            match rig.receipts.recv().await {
+                Some(Receipt::Published(sequences)) => received += sequences.len() as u64,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let (published, (), ()) = futures_util::join!(publish, serve, receive);
+    published.unwrap();
 }

@@ -5,14 +5,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use googleapis_tonic_google_pubsub_v1::google::pubsub::v1::PubsubMessage;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, RawDocument, RawDocumentBuf, doc};
 use proptest::prelude::*;
+use prost::Message as _;
 use serde_json::json;
 
 use super::{KEY, edits, event};
+use crate::config::{Environment, from_value};
 use crate::event::ChangeEvent;
-use crate::transform::Context;
+use crate::transform::{Context, Transform};
 
 const CANARY: &str = "canary-7f3a9b-must-not-be-seen";
 
@@ -136,39 +139,88 @@ fn read(out: &[u8]) -> Document {
 
 const ACTIONS: [&str; 5] = ["remove", "mask", "hash", "truncate", "tokenise"];
 
+/// An event with a value that the steps lead to in each of its parts; `split` is where an updated
+/// field ends and its value begins.
+fn event_with(
+    steps: &[Step],
+    value: &Bson,
+    noise: &Bson,
+    split: usize,
+    sharded: usize,
+) -> RawDocumentBuf {
+    let document = nested(steps, value.clone(), noise);
+    let split = split.min(steps.len());
+    let updated = doc! {
+        "z": noise, dotted(steps) + ".x": value, dotted(steps) + ".0.a.b": CANARY,
+        dotted(&steps[..split]): nested(&steps[split..], value.clone(), noise),
+    };
+    let mut parts = doc! {
+        "fullDocument": &document, "fullDocumentBeforeChange": &document,
+        "updateDescription": {"updatedFields": updated, "removedFields": [dotted(steps)]},
+        "mine": &document,
+    };
+    let shard_key = match sharded {
+        0 => None,
+        1 => Some((dotted(steps) + ".x", value.clone())),
+        _ => Some((dotted(&steps[..split]), nested(&steps[split..], value.clone(), noise))),
+    };
+    if let Some(field) = shard_key {
+        let key: Document = [field, ("_id".into(), 1.into())].into_iter().collect();
+        parts.insert("documentKey", key);
+        let hex: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+        parts.insert("_id", doc! {"_data": hex});
+    }
+    event(parts)
+}
+
+/// The transforms that make messages in each envelope, and one that makes dead letters.
+fn transforms(path: &str, action: &str) -> Vec<Transform> {
+    let source = |more: serde_json::Value| {
+        let mut source = json!({
+            "database": "shop", "collection": "orders", "enrich": {"metadata": true},
+            "protect": [{"path": path, "action": action}],
+        });
+        source.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        source
+    };
+    let tree = json!({
+        "mongodb": {"connections": {"main": {"uri": "mongodb://localhost", "sources": {
+            "change_event": source(json!({"envelope": "change_event"})),
+            "document": source(json!({"envelope": "document"})),
+            "cloudevents": source(json!({"envelope": "cloudevents"})),
+            "structured": source(json!({"envelope": "cloudevents_structured"})),
+            "original": source(json!({"envelope": "original"})),
+            "debezium": source(json!({"envelope": "debezium"})),
+            "bigquery": source(json!({"envelope": "bigquery_cdc"})),
+            "letters": source(json!({})),
+        }}}},
+        "gcp": {"project_id": "p"},
+        "protection": {"key": KEY},
+        "pubsub": {
+            "topics": {"default": {"name": "all", "bigquery": {"dataset": "d", "table": "t"}}},
+            "extra_attributes": {"a": "{field:a}", "ab": "{field:a.b}", "mine": "{field:b}"},
+        },
+        "schemas": {"main.letters": {"never there": {"type": "string", "required": true}}},
+        "dead_letter": {"file": {}},
+        "checkpoint": {"store": "memory"},
+    });
+    let config = from_value(tree, &Environment::new()).unwrap().config;
+    let streams = config.streams().unwrap();
+    streams.iter().map(|stream| Transform::compile(&config, stream).unwrap()).collect()
+}
+
 proptest! {
     #[test]
     fn a_protected_value_is_nowhere(
         steps in steps(), value in canary(), noise in noise(), split in 1..6_usize,
-        action in 0..ACTIONS.len(), sharded in 0..3,
+        action in 0..ACTIONS.len(), sharded in 0..3_usize,
     ) {
-        let document = nested(&steps, value.clone(), &noise);
-        let split = split.min(steps.len());
-        let updated = doc! {
-            "z": &noise, dotted(&steps) + ".x": value.clone(), dotted(&steps) + ".0.a.b": CANARY,
-            dotted(&steps[..split]): nested(&steps[split..], value.clone(), &noise),
-        };
-        let mut parts = doc! {
-            "fullDocument": &document, "fullDocumentBeforeChange": &document,
-            "updateDescription": {"updatedFields": updated, "removedFields": [dotted(&steps)]},
-            "mine": &document,
-        };
-        let shard_key = match sharded {
-            0 => None,
-            1 => Some((dotted(&steps) + ".x", value)),
-            _ => Some((dotted(&steps[..split]), nested(&steps[split..], value, &noise))),
-        };
-        if let Some(field) = shard_key {
-            let key: Document = [field, ("_id".into(), 1.into())].into_iter().collect();
-            parts.insert("documentKey", key);
-            let hex: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
-            parts.insert("_id", doc! {"_data": hex});
-        }
+        let event = event_with(&steps, &value, &noise, split, sharded);
         let rules = json!({
             "protect": [{"path": rule(&steps), "action": ACTIONS[action]}],
             "enrich": {"metadata": true},
         });
-        let out = apply(rules, event(parts).as_bytes()).unwrap();
+        let out = apply(rules, event.as_bytes()).unwrap();
         prop_assert!(!shows_canary(&out), "{}", read(&out));
         prop_assert!(read(&out).get_document("fullDocument").unwrap().contains_key("_metadata"));
     }
@@ -237,6 +289,28 @@ proptest! {
         bytes[..4].copy_from_slice(&length.to_le_bytes());
         if let Some(out) = apply(rules, &bytes) {
             prop_assert!(RawDocument::from_bytes(&out).is_ok());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_protected_value_is_in_no_message(
+        steps in steps(), value in canary(), noise in noise(), split in 1..6_usize,
+        action in 0..ACTIONS.len(), sharded in 0..3_usize,
+    ) {
+        let event = event_with(&steps, &value, &noise, split, sharded);
+        let context = Context { now_ms: 0, redriven: false };
+        for transform in transforms(&rule(&steps), ACTIONS[action]) {
+            let messages = transform.apply(1, event.as_bytes(), &context).unwrap();
+            prop_assert_eq!(messages.len(), 1);
+            let message = PubsubMessage::decode(messages[0].body.clone()).unwrap();
+            let attributes = message.attributes.values().map(String::as_bytes);
+            for part in attributes.chain([&message.data[..], message.ordering_key.as_bytes()]) {
+                prop_assert!(!shows_canary(part), "{:?}", message);
+            }
         }
     }
 }
