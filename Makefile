@@ -52,6 +52,9 @@ lint: $(VENV)/.extension ## Formatting, clippy, ruff, mypy, pyright, and the stu
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
+	: one TLS provider, aws-lc-rs
+	tree="$$(cargo tree --locked --features python --edges normal --prefix none)" && \
+		! echo "$$tree" | grep -E '^(ring|openssl-sys|native-tls) '
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

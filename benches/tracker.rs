@@ -8,11 +8,11 @@ use mongo_gcp_stream::event::{Batch, Position};
 use mongodb::bson::{RawArrayBuf, RawDocumentBuf, Timestamp, rawdoc};
 
 const EVENTS: u64 = 1_000;
-/// Replies under way at once: 32 MB of the default budget hold about 25.
-const REPLIES: u64 = 20;
+/// Replies under way at once: the 12 MB of the default budget hold about 9.
+const REPLIES: u64 = 9;
 const LANES: u64 = 64;
 /// The slowest lanes have `REPLIES - 1` replies outstanding, of which they hold the first back from
-/// event number 19 on (the first event of lane 19).
+/// event number 8 on (the first event of lane 8).
 const PENDING: u64 = (REPLIES - 1) * EVENTS - (REPLIES - 1);
 
 /// A reply of events of about 1.3 KB with a token as long as the server's.

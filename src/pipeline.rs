@@ -1,6 +1,7 @@
 //! The line, read aloud from top to bottom: one stream, from its checkpoint to its checkpoint.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,14 +130,16 @@ impl<S: Source, G: Stage> Pipeline<S, G> {
         drop(self.source);
 
         let deadline = Instant::now() + options.drain_timeout;
-        let drained = tokio::select! {
-            flushed = timeout_at(deadline, self.stage.flush()) => {
-                let drained = flushed.is_ok();
-                ended = ended.and_then(|ended| flushed.unwrap_or(Ok(())).map(|()| ended));
-                drained
+        let mut flush = pin!(timeout_at(deadline, self.stage.flush()));
+        let flushed = loop {
+            tokio::select! {
+                flushed = &mut flush => break flushed,
+                // One topic has failed: the others are flushed all the same.
+                failure = ledger.receive(&mut self.receipts) => ended = ended.and(Err(failure)),
             }
-            failure = ledger.receive(&mut self.receipts) => { ended = ended.and(Err(failure)); true }
         };
+        let drained = flushed.is_ok();
+        ended = ended.and_then(|ended| flushed.unwrap_or(Ok(())).map(|()| ended));
         ledger.settle(&mut self.receipts);
         let stored = committer.finish(ledger.committable(), deadline).await;
         let ended = if drained { ended } else { ended.map(|_| Ended::DrainTimedOut) };

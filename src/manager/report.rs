@@ -2,6 +2,7 @@
 
 use tokio::task::JoinError;
 
+use super::RunOptions;
 use crate::error::Error;
 use crate::pipeline;
 use crate::recovery;
@@ -16,11 +17,12 @@ pub(super) fn lost(error: &JoinError) -> Error {
 /// How a run ended, worst last; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// All streams were stopped or had caught up, everything handed to Pub/Sub was acknowledged.
+    /// All streams were stopped, or had caught up where they were to; everything handed to Pub/Sub
+    /// was acknowledged.
     #[default]
     Clean,
-    /// The timeout was over before every stream had caught up.
-    TimedOut,
+    /// The run was to end once every stream had caught up, and ended before.
+    NotCaughtUp,
     /// A drain was over its deadline with events unpublished; the next run publishes them.
     DrainTimedOut,
     /// A stream ended in an error.
@@ -35,7 +37,7 @@ impl Exit {
             Self::Clean => 0,
             Self::Failed => 1,
             Self::DrainTimedOut => 3,
-            Self::TimedOut => 4,
+            Self::NotCaughtUp => 4,
         }
     }
 }
@@ -58,12 +60,23 @@ pub struct Report {
     pub exit: Exit,
     /// The streams that ended in an error.
     pub failures: Vec<Failure>,
+    /// A stream that is stopped before it has caught up ended too early.
+    until_caught_up: bool,
 }
 
 impl Report {
+    /// Of a run in which no stream has ended yet.
+    pub(super) fn new(options: RunOptions) -> Self {
+        Self { until_caught_up: options.until_caught_up, ..Self::default() }
+    }
+
     /// Takes in the end of one stream.
     pub(super) fn ended(&mut self, stream: String, ended: Result<pipeline::Ended, Error>) {
         match ended {
+            Ok(pipeline::Ended::Stopped) if self.until_caught_up => {
+                tracing::warn!(stream, "the stream was stopped before it had caught up");
+                self.exit = self.exit.max(Exit::NotCaughtUp);
+            }
             Ok(pipeline::Ended::CaughtUp | pipeline::Ended::Stopped) => {}
             Ok(pipeline::Ended::DrainTimedOut) => {
                 tracing::warn!(
@@ -87,6 +100,6 @@ impl Report {
     /// Notes that the timeout is over.
     pub(super) fn timed_out(&mut self) {
         tracing::warn!("the timeout is over; draining");
-        self.exit = self.exit.max(Exit::TimedOut);
+        self.exit = self.exit.max(Exit::NotCaughtUp);
     }
 }

@@ -33,7 +33,7 @@ impl Manager {
     /// Runs every stream until it has ended. SIGINT, SIGTERM and `stop` drain; a stream that fails
     /// is started again as `error_handling` says and leaves the others alone.
     pub async fn run(&self, options: RunOptions, stop: CancellationToken) -> Report {
-        let mut report = Report::default();
+        let mut report = Report::new(options);
         let signals = signals::drain_on_signal(stop.clone());
         match Builder::new(&self.config, &self.streams) {
             Ok(builder) => {

@@ -48,6 +48,8 @@ pub(super) struct Supervisor {
     healthy_after: Duration,
     paused: watch::Receiver<bool>,
     stop: CancellationToken,
+    /// Why the last line ended, and how often the stream had been open by then.
+    failure: Option<(Error, u64)>,
 }
 
 impl Supervisor {
@@ -58,11 +60,12 @@ impl Supervisor {
         stop: CancellationToken,
     ) -> Self {
         let (backoff, healthy_after) = (policy.backoff.start(), policy.healthy_after);
-        Self { statistics, backoff, healthy_after, paused, stop }
+        Self { statistics, backoff, healthy_after, paused, stop, failure: None }
     }
 
     /// Runs `line` until it is stopped, has caught up or has failed for good. Each start goes on
-    /// from the stored position.
+    /// from the stored position. A stream that is stopped between a failure and the next opening
+    /// has failed.
     pub async fn run(
         mut self,
         mut line: impl FnMut(CancellationToken) -> Running + Send,
@@ -70,20 +73,25 @@ impl Supervisor {
         self.statistics.enter(StreamState::Starting);
         loop {
             if !self.wait_while_paused().await {
-                self.statistics.enter(StreamState::Stopped);
-                return Ok(Ended::Stopped);
+                return self.ended(Ended::Stopped);
             }
             let passed = self.statistics.passed.load(Relaxed);
             match self.attempt(&mut line).await {
                 Ok(Ended::Stopped | Ended::DrainTimedOut) if self.is_pausing() => {}
-                Ok(ended) => {
-                    self.statistics.abandon();
-                    self.statistics.enter(StreamState::Stopped);
-                    return Ok(ended);
-                }
+                Ok(ended) => return self.ended(ended),
                 Err(error) => self.failed(error, passed).await?,
             }
         }
+    }
+
+    /// Ends the stream: as its last line ended, if none has been open since that failed.
+    fn ended(self, ended: Ended) -> Result<Ended, Error> {
+        self.statistics.abandon();
+        let open = self.statistics.openings();
+        let failure = self.failure.filter(|(_, before)| ended == Ended::Stopped && *before == open);
+        let state = if failure.is_some() { StreamState::Failed } else { StreamState::Stopped };
+        self.statistics.enter(state);
+        failure.map_or(Ok(ended), |(error, _)| Err(error))
     }
 
     /// Runs the line once; a pause makes it drain.
@@ -146,6 +154,7 @@ impl Supervisor {
             () = self.stop.cancelled() => {}
             () = is(&mut self.paused, true) => {}
         }
+        self.failure = Some((error, self.statistics.openings()));
         Ok(())
     }
 
@@ -154,7 +163,7 @@ impl Supervisor {
             Restart::Always => true,
             Restart::IfItWorked => match error {
                 Error::Publish(_) => self.statistics.published.load(Relaxed) > 0,
-                _ => self.statistics.was_open(),
+                _ => self.statistics.openings() > 0,
             },
             Restart::Never => false,
         }

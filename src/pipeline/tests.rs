@@ -61,6 +61,37 @@ impl Sink for Unused {
     }
 }
 
+fn gives_up() -> PublishError {
+    PublishError { kind: PublishErrorKind::Auth, message: "not allowed".into(), sequence: None }
+}
+
+/// A sink of two topics, of which one gives up during the drain.
+struct OneTopicFails {
+    receipts: mpsc::Sender<Receipt>,
+    /// Whether the other topic never answers again.
+    hangs: bool,
+    flushed: Arc<AtomicBool>,
+}
+
+impl Sink for OneTopicFails {
+    async fn publish(&mut self, _: Vec<Message>, _: bool) -> Result<(), PublishError> {
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), PublishError> {
+        self.receipts.send(Receipt::Failed(gives_up())).await.unwrap();
+        if self.hangs {
+            pending::<()>().await;
+        }
+        // More than the channel takes: somebody goes on receiving.
+        for _ in 0..5 {
+            self.receipts.send(Receipt::Published(Vec::new())).await.unwrap();
+        }
+        self.flushed.store(true, Relaxed);
+        Err(gives_up())
+    }
+}
+
 /// A store that takes the opening position and then answers no more.
 struct Hangs(AtomicBool);
 
@@ -79,10 +110,11 @@ impl CheckpointStore for Hangs {
 }
 
 async fn run(
-    stop: CancellationToken,
-    sink: Unused,
+    sink: impl Sink,
+    receipts: mpsc::Receiver<Receipt>,
     store: Arc<dyn CheckpointStore>,
 ) -> Result<Ended, Error> {
+    let stop = CancellationToken::new();
     let config = json!({
         "mongodb": { "connections": { "main": {
             "uri": "mongodb://localhost",
@@ -104,7 +136,7 @@ async fn run(
         source: Idle::new(&stop),
         start: StartAt::Latest,
         stage: Publish { transform: Transform::compile(&config, stream).unwrap(), sink },
-        receipts: mpsc::channel(1).1,
+        receipts,
         store,
         intervals: checkpoint::Intervals {
             interval: Duration::from_secs(1),
@@ -123,21 +155,30 @@ async fn run(
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_gives_up_during_the_drain_is_an_error() {
-    let gives_up = PublishError {
-        kind: PublishErrorKind::Auth,
-        message: "not allowed".into(),
-        sequence: None,
-    };
     let store = Arc::new(MemoryStore::default());
-    let ended = run(CancellationToken::new(), Unused(Err(gives_up)), store).await;
+    let ended = run(Unused(Err(gives_up())), mpsc::channel(1).1, store).await;
     assert!(matches!(ended, Err(Error::Publish(_))), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_fails_during_the_drain_does_not_end_it_for_the_others() {
+    for hangs in [false, true] {
+        let started = Instant::now();
+        let (sender, receipts) = mpsc::channel(1);
+        let flushed = Arc::new(AtomicBool::default());
+        let sink = OneTopicFails { receipts: sender, hangs, flushed: Arc::clone(&flushed) };
+        let ended = run(sink, receipts, Arc::new(MemoryStore::default())).await;
+        assert!(matches!(ended, Err(Error::Publish(_))), "{ended:?}");
+        assert_eq!(flushed.load(Relaxed), !hangs);
+        assert!((started.elapsed() >= Duration::from_secs(30)) == hangs);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_holds_the_end_back_until_the_deadline_only() {
     let started = Instant::now();
     let store = Arc::new(Hangs(AtomicBool::default()));
-    let ended = run(CancellationToken::new(), Unused(Ok(())), store).await;
+    let ended = run(Unused(Ok(())), mpsc::channel(1).1, store).await;
     let Err(Error::Checkpoint(error)) = ended else { panic!("{ended:?}") };
     assert_eq!(error.kind, CheckpointErrorKind::Unreachable);
     // The drain's time, to the millisecond that a timer is precise to.

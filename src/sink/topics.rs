@@ -67,6 +67,8 @@ pub struct Topics {
     dead_letters: Option<DeadLetters>,
     /// A dead letter has been handed over since the last flush.
     letters_on_their_way: bool,
+    /// A barrier has been handed to its topic alone since the last flush.
+    barrier_on_its_way: bool,
 }
 
 impl Topics {
@@ -75,7 +77,13 @@ impl Topics {
     pub fn new(shared: Publishing) -> Self {
         let places = shared.dead_letters.clone();
         let dead_letters = places.map(|places| DeadLetters::start(places, &shared));
-        Self { shared, publishers: Vec::new(), dead_letters, letters_on_their_way: false }
+        Self {
+            shared,
+            publishers: Vec::new(),
+            dead_letters,
+            letters_on_their_way: false,
+            barrier_on_its_way: false,
+        }
     }
 
     async fn publisher(&mut self, to: &Destination) -> Result<&mut PubSubSink, PublishError> {
@@ -159,10 +167,16 @@ impl Sink for Topics {
         let one = !self.letters_on_their_way
             && self.publishers.iter().all(|(known, _)| *known == to)
             && messages.iter().all(|message| message.to == to);
+        let barrier = messages.iter().any(|message| message.lane == Lane::Barrier);
         if one {
             // A publisher keeps its own barriers.
-            self.hand_over(&to, messages, urgent).await
-        } else if messages.iter().any(|message| message.lane == Lane::Barrier) {
+            self.barrier_on_its_way |= barrier;
+            return self.hand_over(&to, messages, urgent).await;
+        }
+        if self.barrier_on_its_way {
+            self.flush().await?;
+        }
+        if barrier {
             self.spread_around_barriers(messages, urgent).await
         } else {
             self.spread(messages, urgent).await
@@ -173,6 +187,7 @@ impl Sink for Topics {
         // All of them, also after one has failed: what can be published is.
         let flushes = self.publishers.iter_mut().map(|(_, publisher)| publisher.flush());
         let published: Result<(), PublishError> = join_all(flushes).await.into_iter().collect();
+        self.barrier_on_its_way = false;
         // Dead letters after the topics, which may still make some.
         if let Some(dead_letters) = &self.dead_letters {
             let kept = dead_letters.flush().await;

@@ -60,7 +60,33 @@ def test_the_timeout_of_a_run_until_caught_up(line: Line) -> None:
     line.orders().write(10)
     line.pubsub.fault("delay", delay_ms=3000, times=-1)
     process = line.catch_up("--timeout", "1s")
-    assert process.wait() == ExitCode.TIMED_OUT, process.stderr
+    assert process.wait() == ExitCode.NOT_CAUGHT_UP, process.stderr
+
+
+def test_a_signal_before_the_run_has_caught_up(line: Line) -> None:
+    line.prepare()
+    orders = line.orders()
+    orders.write(50)
+    # One event after the other, half a second each: it ends long before the last is read.
+    line.configure(source={"batch_size": 1}, flow={"events_in_flight": 1})
+    line.pubsub.fault("delay", delay_ms=500, times=-1)
+    with line.run("--until-caught-up") as process:
+        line.pubsub.wait(faults=1)
+        process.signal(signal.SIGTERM)
+        assert process.wait() == ExitCode.NOT_CAUGHT_UP, process.stderr
+    line.pubsub.clear_faults()
+    assert line.catch_up().wait() == 0
+    line.assert_delivered(orders)
+
+
+def test_a_signal_while_a_failed_stream_waits_for_its_next_start(line: Line) -> None:
+    # Nothing listens on the discard port of loopback.
+    line.configure(uri="mongodb://127.0.0.1:9/", monitoring={"connection_timeout": 200})
+    with line.run() as process:
+        process.wait_for_line("started again")
+        process.signal(signal.SIGTERM)
+        assert process.wait() == ExitCode.FAILED, process.stderr
+    assert "error: main.orders: " in process.stderr
 
 
 def test_logs_as_json(line: Line) -> None:
@@ -75,6 +101,21 @@ def test_logs_as_json(line: Line) -> None:
     assert lines
     assert all({"level", "timestamp"} <= entry.keys() for entry in lines)
     assert not process.stdout
+
+
+def test_a_failed_run_says_why_in_one_line_of_json(line: Line) -> None:
+    line.configure(
+        uri="mongodb://127.0.0.1:9/",
+        monitoring={"connection_timeout": 200},
+        error_handling={"max_retries": 0},
+        logging={"format": "json"},
+    )
+    process = line.catch_up()
+    assert process.wait() == ExitCode.FAILED
+    lines = [json.loads(text) for text in process.stderr.splitlines()]
+    (error,) = (entry for entry in lines if entry["level"] == "ERROR")
+    assert error["stream"] == "main.orders"
+    assert error["hint"]
 
 
 def _refused(line: Line) -> Orders:

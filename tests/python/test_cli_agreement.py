@@ -91,10 +91,13 @@ def test_every_exit_code_of_a_run_has_a_meaning_in_the_help() -> None:
     assert OF_RUN.keys() == set(ExitCode)
 
 
-def test_a_run_that_is_stopped_is_clean(line: Line) -> None:
+def test_a_run_that_is_stopped_is_clean_unless_it_was_to_catch_up(line: Line) -> None:
     runner = Runner(str(line.config))
     runner.stop()
     assert runner.run().exit_code == ExitCode.CLEAN
+    runner = Runner(str(line.config))
+    runner.stop()
+    assert runner.run(until_caught_up=True).exit_code == ExitCode.NOT_CAUGHT_UP
 
 
 def test_a_run_that_fails(line: Line) -> None:
@@ -106,7 +109,7 @@ def test_a_run_that_fails(line: Line) -> None:
 
 def test_a_run_whose_time_is_over(line: Line) -> None:
     report = Runner(str(line.config)).run(until_caught_up=True, timeout_ms=0)
-    assert report.exit_code == ExitCode.TIMED_OUT
+    assert report.exit_code == ExitCode.NOT_CAUGHT_UP
 
 
 def test_a_drain_that_misses_its_deadline(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ class RunReport:
         """The exit code that the command line gives for it.
 
         0 every stream ended as it should; 1 at least one failed; 3 the drain missed
-        `shutdown.drain_timeout` with events unpublished; 4 `timeout_ms` passed first.
+        `shutdown.drain_timeout` with events unpublished; 4 a run `until_caught_up` was ended, by
+        `timeout_ms`, a signal or `stop`, before every stream had caught up.
         """
     @property
     def failures(self) -> list[Failure]:

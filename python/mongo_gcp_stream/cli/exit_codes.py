@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     DRAIN_MISSED = 3
-    TIMED_OUT = 4
+    NOT_CAUGHT_UP = 4
     KILLED = 130
 
 
@@ -26,7 +26,7 @@ OF_RUN = {
     ExitCode.FAILED: "a stream failed; its position is before what failed",
     ExitCode.USAGE: "bad configuration or usage; nothing was started",
     ExitCode.DRAIN_MISSED: "the drain missed its deadline with events unpublished; they come again",
-    ExitCode.TIMED_OUT: "--timeout passed before every stream had caught up",
+    ExitCode.NOT_CAUGHT_UP: "--timeout or a signal ended --until-caught-up before it had caught up",
     ExitCode.KILLED: "a second signal ended the drain; unpublished events come again",
 }
 

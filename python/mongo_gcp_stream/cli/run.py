@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 @click.option(
     "--until-caught-up",
     is_flag=True,
-    help="Publish everything that has happened up to now, then exit: for a cron job.",
+    help="Publish everything that has happened up to now, then exit: for a cron job. On an idle "
+    "server it may take 20 s until that is known.",
 )
 @click.option(
     "--timeout",

@@ -84,10 +84,10 @@ async fn an_unreachable_server_is_tried_for_ever_with_growing_waits() {
     let stage = Stage::new();
     let ended = stage
         .play(None, |attempt, _| {
-            Some(if attempt < 200 { Err(connect()) } else { Ok(Ended::Stopped) })
+            Some(if attempt < 200 { Err(connect()) } else { Ok(Ended::CaughtUp) })
         })
         .await;
-    assert!(matches!(ended, Ok(Ended::Stopped)));
+    assert!(matches!(ended, Ok(Ended::CaughtUp)));
     let starts = stage.starts.lock().unwrap().clone();
     let waits: Vec<Duration> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     for (attempt, wait) in (0..).zip(&waits) {
@@ -249,7 +249,7 @@ async fn a_paused_stream_drains_waits_and_starts_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_a_pause_and_a_wait_at_once() {
+async fn a_stop_ends_a_pause_at_once() {
     let stage = Stage::new();
     stage.paused.send_replace(true);
     let stop = stage.stop.clone();
@@ -259,14 +259,62 @@ async fn a_stop_ends_a_pause_and_a_wait_at_once() {
     });
     assert!(matches!(ended, Ok(Ended::Stopped)));
     assert_eq!((stage.starts(), stage.states()), (0, vec!["starting", "paused", "stopped"]));
+}
 
-    let stage = Stage::new();
-    let stop = stage.stop.clone();
+/// Plays `line` and stops the stream once it is in `state`.
+async fn stopped_when(
+    stage: &Stage,
+    state: StreamState,
+    line: impl Fn(usize, &StreamStatistics) -> Option<Result<Ended, Error>> + Send,
+) -> Result<Ended, Error> {
     let mut states = stage.statistics.watch();
-    let (ended, ()) = tokio::join!(stage.play(None, |_, _| Some(Err(connect()))), async {
-        states.wait_for(|state| *state == StreamState::BackingOff).await.unwrap();
-        stop.cancel();
-    });
-    assert!(matches!(ended, Ok(Ended::Stopped)));
+    let stop = async {
+        states.wait_for(|now| *now == state).await.unwrap();
+        stage.stop.cancel();
+    };
+    tokio::join!(stage.play(None, line), stop).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_stopped_while_it_backs_off_has_failed() {
+    let stage = Stage::new();
+    let ended = stopped_when(&stage, StreamState::BackingOff, |_, _| Some(Err(connect()))).await;
+    assert!(matches!(ended, Err(Error::Source(_))), "{ended:?}");
     assert_eq!(stage.starts(), 1);
+    assert_eq!(stage.states(), ["starting", "backing_off", "failed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_stopped_before_it_opens_again_has_failed() {
+    let stage = Stage::new();
+    let ended = stage
+        .play(None, |attempt, statistics| match attempt {
+            0 => {
+                statistics.opened();
+                Some(Err(connect()))
+            }
+            // Stopped while it connects.
+            _ => {
+                stage.stop.cancel();
+                Some(Ok(Ended::Stopped))
+            }
+        })
+        .await;
+    assert!(matches!(ended, Err(Error::Source(_))), "{ended:?}");
+    assert_eq!(stage.states(), ["starting", "streaming", "backing_off", "failed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_stopped_after_it_recovered_has_not_failed() {
+    let stage = Stage::new();
+    let ended = stopped_when(&stage, StreamState::Streaming, |attempt, statistics| {
+        if attempt < 3 {
+            return Some(Err(connect()));
+        }
+        statistics.opened();
+        None
+    })
+    .await;
+    assert!(matches!(ended, Ok(Ended::Stopped)), "{ended:?}");
+    assert_eq!(stage.states(), ["starting", "backing_off", "streaming", "stopped"]);
 }

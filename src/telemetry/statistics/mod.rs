@@ -118,7 +118,10 @@ impl StreamStatistics {
     /// Notes that a line is open, its opening position stored.
     pub fn opened(&self) {
         self.abandon();
-        self.enter(StreamState::Streaming);
+        self.change(|life, at| {
+            life.openings += 1;
+            life.enter(StreamState::Streaming, at)
+        });
     }
 
     /// Notes that a line has ended: what it had in flight is not followed any more.
@@ -186,10 +189,10 @@ impl StreamStatistics {
         self.rates.lock().unwrap_or_else(PoisonError::into_inner).sample(events, bytes);
     }
 
-    /// Whether the stream was ever open in this process.
+    /// How often the stream has been opened in this process.
     #[must_use]
-    pub fn was_open(&self) -> bool {
-        self.life().opened
+    pub fn openings(&self) -> u64 {
+        self.life().openings
     }
 
     /// For how long the stream has been streaming without a failure; `None` while it does not.

@@ -96,8 +96,8 @@ pub(super) struct Life {
     pub last_error: Option<LastError>,
     /// When the stream was last in order, in seconds since the epoch; kept while it is not.
     pub last_healthy: Option<f64>,
-    /// Whether the stream was ever open in this process.
-    pub opened: bool,
+    /// How often the stream was opened in this process.
+    pub openings: u64,
 }
 
 impl Life {
@@ -108,7 +108,6 @@ impl Life {
         }
         if state == StreamState::Streaming {
             self.failures_in_a_row = 0;
-            self.opened = true;
         }
         if self.state == state && !self.transitions.is_empty() {
             return false;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use mongo_gcp_stream::config::{DeadLetterFileConfig, GcpConfig};
 use mongo_gcp_stream::event::{Destination, Lane, Message, Receipt};
 use mongo_gcp_stream::flow::BackoffPolicy;
@@ -182,4 +183,23 @@ async fn publishers_do_not_pile_up_however_many_topics_there_are() {
     };
     let (published, (), ()) = futures_util::join!(publish, serve, receive);
     published.unwrap();
+}
+
+#[tokio::test]
+async fn a_barrier_of_the_only_topic_so_far_is_one_for_the_next_topic() {
+    let mut server = Scripted::start().await;
+    let mut rig = Rig::new(server.port);
+    rig.topics.publish(vec![to_topic(1, Lane::Barrier)], true).await.unwrap();
+    let barrier = server.next().await;
+    let other = Destination::Topic("projects/p/topics/other".into());
+    let after = Message { to: other, ..message(2, Lane::Key(1), 8) };
+    let mut publish = Box::pin(rig.topics.publish(vec![after], true));
+    assert!((&mut publish).now_or_never().is_none(), "it is not sent before the barrier is safe");
+    assert!(server.is_quiet());
+    barrier.accept();
+    publish.await.unwrap();
+    let after = server.next().await;
+    assert_eq!(after.sequences(), [2]);
+    after.accept();
+    assert_eq!(rig.flush().await, [1, 2]);
 }
