@@ -36,6 +36,11 @@ impl FieldPath {
         self.parents.is_empty().then_some(self.name.as_bytes())
     }
 
+    /// The names on the way to the field, its own the last.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.parents.iter().chain([&self.name]).map(|name| name.as_bytes())
+    }
+
     /// The field in `document`, if it is there.
     pub(crate) fn find<'a>(&self, document: &'a [u8]) -> Option<Element<'a>> {
         let mut document = document;

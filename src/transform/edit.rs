@@ -181,8 +181,7 @@ impl Edits {
 
     /// Whether a rule of `protect` means the value at `path`, what holds it, or what is in it.
     pub fn guards(&self, path: &FieldPath) -> bool {
-        let reach = self.guarded.reach(path.to_string().as_bytes());
-        reach.map_or(true, |reach| reach.covered || !reach.active.is_empty())
+        self.guarded.meet(path.names())
     }
 
     /// An error about the event as it was read, with the id that may be told.

@@ -298,6 +298,20 @@ impl Paths {
         self.follow(rest, active, reach)
     }
 
+    /// Whether a rule of `protect` is about the value that `names` lead to, what holds it, or what
+    /// is in it. For trees of such rules alone.
+    pub fn meet<'a>(&self, names: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut active = Self::root();
+        for name in names {
+            let next = self.step(self.single(active), name);
+            active = if is_index(name) { next.with(self.items(active, name)) } else { next };
+            if self.found(self.single(active)).protect.is_some() {
+                return true;
+            }
+        }
+        !active.is_empty()
+    }
+
     /// Appends `name`, its parts renamed.
     pub fn write_renamed(&self, name: &[u8], out: &mut Vec<u8>) {
         if !self.renames {

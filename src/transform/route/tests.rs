@@ -114,8 +114,11 @@ fn a_name_does_not_tell_what_is_protected() {
             assert!(refused.message.contains("customer.email"), "{refused}");
         }
     }
-    let other = json!({"topic": "x-{field:customer.id}", "protect": [{"path": "customer.email", "action": "mask"}]});
-    assert!(compile(other, &json!({})).is_ok());
+    for path in ["customer.email", "*.email", "customers[*].id", "id"] {
+        let protect = json!([{"path": path, "action": "mask"}]);
+        let other = json!({"topic": "x-{field:customer.id}", "protect": protect});
+        assert!(compile(other, &json!({})).is_ok(), "{path}");
+    }
 }
 
 #[test]
