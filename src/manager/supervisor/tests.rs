@@ -261,15 +261,15 @@ async fn a_stop_ends_a_pause_at_once() {
     assert_eq!((stage.starts(), stage.states()), (0, vec!["starting", "paused", "stopped"]));
 }
 
-/// Plays `line` and stops the stream once it is in `state`.
+/// Plays `line` and stops the stream once it is in the state `wanted`.
 async fn stopped_when(
     stage: &Stage,
-    state: StreamState,
+    wanted: StreamState,
     line: impl Fn(usize, &StreamStatistics) -> Option<Result<Ended, Error>> + Send,
 ) -> Result<Ended, Error> {
     let mut states = stage.statistics.watch();
     let stop = async {
-        states.wait_for(|now| *now == state).await.unwrap();
+        states.wait_for(|now| *now == wanted).await.unwrap();
         stage.stop.cancel();
     };
     tokio::join!(stage.play(None, line), stop).0
@@ -288,16 +288,14 @@ async fn a_stream_that_is_stopped_while_it_backs_off_has_failed() {
 async fn a_stream_that_is_stopped_before_it_opens_again_has_failed() {
     let stage = Stage::new();
     let ended = stage
-        .play(None, |attempt, statistics| match attempt {
-            0 => {
+        .play(None, |attempt, statistics| {
+            if attempt == 0 {
                 statistics.opened();
-                Some(Err(connect()))
+                return Some(Err(connect()));
             }
-            // Stopped while it connects.
-            _ => {
-                stage.stop.cancel();
-                Some(Ok(Ended::Stopped))
-            }
+            // While it connects.
+            stage.stop.cancel();
+            Some(Ok(Ended::Stopped))
         })
         .await;
     assert!(matches!(ended, Err(Error::Source(_))), "{ended:?}");
