@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -250,8 +250,8 @@ impl Reading {
             if now != *seen {
                 return now;
             }
-            let changes = watches.iter_mut().map(|state| state.changed());
-            let mut changes: FuturesUnordered<_> = changes.collect();
+            let mut changes: FuturesUnordered<_> =
+                watches.iter_mut().map(watch::Receiver::changed).collect();
             tokio::select! {
                 () = joined => {}
                 // `None` where there is no stream.
