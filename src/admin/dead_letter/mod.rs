@@ -159,7 +159,7 @@ async fn redrive_all(
         }
     }
     // What is delivered is taken out also where the rest was not tried.
-    if !keep && !(done.is_empty() && left.is_empty()) {
+    if !(keep || redriven.is_empty()) {
         place.settle(done, &left).await?;
     }
     ended
