@@ -13,7 +13,7 @@ import apache_beam as beam
 import pytest
 import yaml
 from apache_beam.testing.util import assert_that, equal_to
-from mongo_gcp_stream.beam import publishing, read, transform
+from mongo_gcp_stream.beam import metrics, publishing, read, transform
 from mongo_gcp_stream.beam.user_transforms import load_transforms
 
 from tests.support.beam_runner import running
@@ -164,7 +164,8 @@ def test_the_transforms_of_the_configuration_load(monkeypatch: pytest.MonkeyPatc
 def test_the_names_in_its_tables_exist() -> None:
     rows = re.findall(r'^\| `"(\w+)"`', PAGE, re.MULTILINE)
     assert tuple(rows) == get_args(read.Resume)
-    metrics = PAGE.partition("## Metrics")[2].partition("## Runners")[0]
-    sources = [Path(module.__file__ or "").read_text() for module in (read, publishing, transform)]
+    table = PAGE.partition("## Metrics")[2].partition("## Runners")[0]
+    modules = (metrics, read, publishing, transform)
+    sources = [Path(module.__file__ or "").read_text() for module in modules]
     made = set(re.findall(r'(?:counter|distribution)\("(\w+)"\)', "".join(sources)))
-    assert set(re.findall(r"`(\w+)`", metrics)) == made | {"mongo_gcp_stream"}
+    assert set(re.findall(r"`(\w+)`", table)) == made | {"mongo_gcp_stream"}
