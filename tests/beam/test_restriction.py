@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ import bson
 import pytest
 from apache_beam.coders import registry
 from apache_beam.runners.sdf_utils import ThreadsafeRestrictionTracker
+from apache_beam.runners.worker.bundle_processor import DataInputOperation
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from bson import Timestamp as ClusterTime
 from mongo_gcp_stream._core import position_at
@@ -160,6 +162,15 @@ def test_progress_is_all_or_nothing() -> None:
     tracker.try_claim(None)
     assert tracker.current_progress().remaining_work == 0
     assert Positions().restriction_size(Stream("main.orders", None), Position(TIME)) > 0
+
+
+def test_a_split_of_a_bundle_that_beam_has_not_sampled_yet_is_no_error() -> None:
+    """Beam's estimate of the bytes given out, NaN at first, takes the place of what is done."""
+    progress = PositionTracker(Position(TOKEN)).current_progress().with_completed(math.nan)
+    done = progress.fraction_completed
+    split = DataInputOperation._compute_split(0, done, math.inf, 0.5, 1)  # noqa: SLF001
+    assert split == (0, [], [], 1), "between elements: the one that is read stays whole"
+    assert progress.remaining_work == 1
 
 
 def test_a_stream_begins_before_its_opening_and_ends_where_it_is_drained() -> None:

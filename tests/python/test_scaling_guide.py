@@ -60,7 +60,7 @@ def test_the_cost_of_a_bundle_is_computed_right() -> None:
     assert len(table) == 4
     for row in table:
         size, rate, share = numbers(row)
-        seconds = 3.6e-3 + size / 20_000
+        seconds = 3.6e-3 + size / 45_000
         assert rate == pytest.approx(size / seconds, rel=0.02)
         assert share == pytest.approx(3.6e-3 / seconds * 100, abs=0.5)
     (default,) = [numbers(row)[0] for row in table if "(default)" in row]

@@ -177,7 +177,9 @@ class PositionTracker(RestrictionTracker):
     def current_progress(self) -> RestrictionProgress:
         """All or nothing: how much is still to come, nobody knows."""
         done = 1.0 if self._restriction.finished else 0.0
-        return RestrictionProgress(completed=done, remaining=1.0 - done)
+        # Beam puts the bytes given out in the place of what is completed, and these are NaN before
+        # it has sampled one: a split would fail, if the fraction did not stand for itself.
+        return RestrictionProgress(fraction=done, remaining=1.0 - done)
 
     def is_bounded(self) -> bool:
         return self._restriction.end is not None or self._restriction.finished
