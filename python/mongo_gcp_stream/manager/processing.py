@@ -53,7 +53,9 @@ class Processor:
         self._on_batch = on_batch
         self._consumer = streams.consumer(stream_id)
         self._stopping = asyncio.Event()
-        self.task = asyncio.create_task(self._run(), name=f"process {stream_id}")
+        self.task: asyncio.Task[None] = asyncio.create_task(
+            self._run(), name=f"process {stream_id}"
+        )
 
     @property
     def is_stopping(self) -> bool:
