@@ -19,18 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
+
 #: What a newcomer's program reads: the sections of `run` are not needed.
-CONFIG = """\
-mongodb:
-  connections:
-    main:
-      uri: ${MONGODB_URI}
-      sources:
-        orders: {database: newcomer, collection: orders}
-checkpoint: {store: file, path: state}
-"""
-
-
 @pytest.fixture(scope="module")
 def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment that holds the wheel and what it needs."""
@@ -68,11 +58,13 @@ def test_the_program_of_the_readme_and_a_cheat_sheet_run_from_the_wheel(
     binaries: Path, tmp_path: Path, own_mongod: Mongod
 ) -> None:
     """A newcomer's way: install, the program of the README, a cheat sheet."""
-    section = (ROOT / "README.md").read_text().partition("## Use it from Python")[2]
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("\n## Use it from Python\n")[2].partition("\n## ")[0]
     (program,) = blocks(section, "python")
+    (config,) = blocks(readme, "yaml")
     (tmp_path / "program.py").write_text(program)
-    (tmp_path / "config.yaml").write_text(CONFIG)
-    (tmp_path / ".env").write_text(f"MONGODB_URI={own_mongod.uri}\n")
+    (tmp_path / "config.yaml").write_text(config)
+    (tmp_path / ".env").write_text(f"MONGODB_URI={own_mongod.uri}\nGCP_PROJECT_ID=any\n")
     command = [str(binaries / "python"), "-u", "program.py"]
     with (
         own_mongod.client() as client,
@@ -87,7 +79,7 @@ def test_the_program_of_the_readme_and_a_cheat_sheet_run_from_the_wheel(
     ):
         state = tmp_path / "state"
         eventually(lambda: state.is_dir() and list(state.glob("*.json")), "the stream is open")
-        client.newcomer.orders.insert_one({"_id": 1, "n": 7})
+        client.shop.orders.insert_one({"_id": 1, "n": 7})
         assert running.stdout
         assert running.stdout.readline() == "insert {'_id': 1} {'_id': 1, 'n': 7}\n"
         running.send_signal(signal.SIGINT)
