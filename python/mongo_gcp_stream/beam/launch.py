@@ -7,7 +7,7 @@ import io
 import logging
 import re
 import threading
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Literal
 
 from apache_beam.options.pipeline_options import (
@@ -93,7 +93,11 @@ class Launched:
 
     def wait(self) -> Event:
         """Wait until the pipeline has ended or is asked to."""
-        event = self._events.get()
+        event: Event | None = None
+        # Handlers run between two calls: one that waited for ever could miss a signal.
+        while event is None:
+            with contextlib.suppress(Empty):
+                event = self._events.get(timeout=0.2)
         return "asked to end" if self._asked else event
 
     def failure(self) -> str | None:
