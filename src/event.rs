@@ -1,5 +1,6 @@
 //! What travels along the line: batches of changes on the way in, messages on the way out.
 
+pub(crate) mod bson_type;
 mod change;
 mod claim;
 pub(crate) mod elements;

@@ -5,7 +5,8 @@ use std::fmt::{self, Write as _};
 
 use mongodb::bson::{RawDocument, Timestamp};
 
-use super::elements::{BOOLEAN, DATE, Element, Elements, NULL, TIMESTAMP};
+use super::bson_type::{BOOLEAN, DATE, NULL, TIMESTAMP};
+use super::elements::{Element, Elements};
 use crate::error::{RecordError, RecordErrorKind};
 
 /// The field that marks an event which was read without its documents. The query adds it, so that

@@ -1,22 +1,10 @@
 //! The elements of a BSON document, stepped over from length to length: only the frame of each
 //! value is checked, for a fraction of what reading the values takes.
 
-/// BSON's type of a string.
-pub(crate) const STRING: u8 = 0x02;
-/// BSON's type of an embedded document.
-pub(crate) const DOCUMENT: u8 = 0x03;
-/// BSON's type of an array.
-pub(crate) const ARRAY: u8 = 0x04;
-/// BSON's type of a binary.
-pub(crate) const BINARY: u8 = 0x05;
-/// BSON's type of a boolean.
-pub(crate) const BOOLEAN: u8 = 0x08;
-/// BSON's type of a date.
-pub(crate) const DATE: u8 = 0x09;
-/// BSON's type of null.
-pub(crate) const NULL: u8 = 0x0a;
-/// BSON's type of a timestamp.
-pub(crate) const TIMESTAMP: u8 = 0x11;
+use super::bson_type::{
+    ARRAY, BINARY, BOOLEAN, CODE, CODE_WITH_SCOPE, DATE, DB_POINTER, DECIMAL128, DOCUMENT, DOUBLE,
+    INT32, INT64, MAX_KEY, MIN_KEY, NULL, OBJECT_ID, REGEX, STRING, SYMBOL, TIMESTAMP, UNDEFINED,
+};
 
 /// Bytes of a length in front of a document or a string.
 const LENGTH: usize = size_of::<i32>();
@@ -106,17 +94,17 @@ impl<'a> Iterator for Elements<'a> {
 #[inline]
 fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
     Some(match kind {
-        0x06 | NULL | 0x7f | 0xff => 0,
+        UNDEFINED | NULL | MAX_KEY | MIN_KEY => 0,
         BOOLEAN => 1,
-        0x10 => 4,
-        0x01 | DATE | TIMESTAMP | 0x12 => 8,
-        0x07 => 12,
-        0x13 => 16,
-        STRING | 0x0d | 0x0e => LENGTH + length(value)?,
-        DOCUMENT | ARRAY | 0x0f => length(value)?,
+        INT32 => 4,
+        DOUBLE | DATE | TIMESTAMP | INT64 => 8,
+        OBJECT_ID => 12,
+        DECIMAL128 => 16,
+        STRING | CODE | SYMBOL => LENGTH + length(value)?,
+        DOCUMENT | ARRAY | CODE_WITH_SCOPE => length(value)?,
         BINARY => LENGTH + 1 + length(value)?,
-        0x0c => LENGTH + length(value)? + 12,
-        0x0b => regex_length(value)?,
+        DB_POINTER => LENGTH + length(value)? + 12,
+        REGEX => regex_length(value)?,
         _ => return None,
     })
 }

@@ -4,13 +4,10 @@ use std::fmt;
 
 use mongodb::bson::Decimal128;
 
-use super::elements::{ARRAY, BOOLEAN, DATE, DOCUMENT, Element, Elements, NULL};
-
-const DOUBLE: u8 = 0x01;
-const OBJECT_ID: u8 = 0x07;
-const INT32: u8 = 0x10;
-const INT64: u8 = 0x12;
-const DECIMAL128: u8 = 0x13;
+use super::bson_type::{
+    ARRAY, BOOLEAN, DATE, DECIMAL128, DOCUMENT, DOUBLE, INT32, INT64, NULL, OBJECT_ID,
+};
+use super::elements::{Element, Elements};
 
 /// A dotted path such as `customer.id`; a number is the index of an array's item.
 #[derive(Clone, PartialEq, Eq)]

@@ -14,17 +14,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
-use crate::event::elements::{
-    ARRAY, BINARY, DATE, DOCUMENT, Element, Elements, NULL, STRING, TIMESTAMP,
+use crate::event::bson_type::{
+    ARRAY, BINARY, BOOLEAN, DATE, DECIMAL128, DOCUMENT, DOUBLE, INT32, INT64, NULL, OBJECT_ID,
+    STRING, TIMESTAMP,
 };
+use crate::event::elements::{Element, Elements};
 use crate::format::json::scalar::{PLAIN_DATES, civil_time};
-
-const DOUBLE: u8 = 0x01;
-const OBJECT_ID: u8 = 0x07;
-const BOOLEAN: u8 = 0x08;
-const INT32: u8 = 0x10;
-const INT64: u8 = 0x12;
-const DECIMAL128: u8 = 0x13;
 
 /// Levels of documents in each other; MongoDB stores 100, and what is deeper, pymongo decides.
 const DEEPEST: usize = 100;

@@ -9,10 +9,9 @@ use bytes::Bytes;
 
 use crate::error::{SourceError, SourceErrorKind};
 use crate::event::Batch;
+use crate::event::bson_type::INT32;
 use crate::event::elements::Elements;
 
-/// BSON's type of an int32.
-const INT32: u8 = 0x10;
 /// What a fragment is counted with at the most: the server returns documents of up to 16 MiB and
 /// some more for its own fields.
 const FRAGMENT_BYTES: usize = 17 << 20;

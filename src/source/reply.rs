@@ -1,5 +1,6 @@
 //! A server reply turned into a batch.
 
+use crate::event::bson_type::DOCUMENT;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -12,9 +13,6 @@ use crate::event::{Batch, Position};
 /// A reply of this many bytes counts as full: the server stops at 16 MiB, before the event that
 /// would not fit any more.
 const FULL_REPLY_BYTES: usize = 8 << 20;
-
-/// BSON's type of an embedded document.
-const DOCUMENT: u8 = 0x03;
 
 /// The bytes of a reply, where the driver left them.
 pub(super) fn bytes(reply: RawBatch) -> Bytes {

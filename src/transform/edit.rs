@@ -12,7 +12,8 @@ use super::enrich::{Additions, Origin};
 use super::protect::{Keys, Protector};
 use crate::config::{Config, Ordering, StreamConfig, field_path, is_secret_reference, leads_to_id};
 use crate::error::{ConfigError, RecordError, RecordErrorKind};
-use crate::event::elements::{ARRAY, DOCUMENT, Element, Elements, NULL};
+use crate::event::bson_type::{ARRAY, DOCUMENT, NULL};
+use crate::event::elements::{Element, Elements};
 use crate::event::{ChangeEvent, EventId, FieldPath};
 use walk::{DAMAGED, LENGTH};
 

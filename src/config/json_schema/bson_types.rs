@@ -1,29 +1,34 @@
 //! The types of BSON by the names that MongoDB gives them in `bsonType`.
 
+use crate::event::bson_type::{
+    ARRAY, BINARY, BOOLEAN, CODE, CODE_WITH_SCOPE, DATE, DB_POINTER, DECIMAL128, DOCUMENT, DOUBLE,
+    INT32, INT64, MAX_KEY, MIN_KEY, NULL, OBJECT_ID, REGEX, STRING, SYMBOL, TIMESTAMP, UNDEFINED,
+};
+
 /// Names and type bytes (MongoDB manual, "BSON Types": the column "Alias").
 const ALIASES: &[(&str, &[u8])] = &[
-    ("double", &[0x01]),
-    ("string", &[0x02]),
-    ("object", &[0x03]),
-    ("array", &[0x04]),
-    ("binData", &[0x05]),
-    ("undefined", &[0x06]),
-    ("objectId", &[0x07]),
-    ("bool", &[0x08]),
-    ("date", &[0x09]),
-    ("null", &[0x0a]),
-    ("regex", &[0x0b]),
-    ("dbPointer", &[0x0c]),
-    ("javascript", &[0x0d]),
-    ("symbol", &[0x0e]),
-    ("javascriptWithScope", &[0x0f]),
-    ("int", &[0x10]),
-    ("timestamp", &[0x11]),
-    ("long", &[0x12]),
-    ("decimal", &[0x13]),
-    ("minKey", &[0xff]),
-    ("maxKey", &[0x7f]),
-    ("number", &[0x01, 0x10, 0x12, 0x13]),
+    ("double", &[DOUBLE]),
+    ("string", &[STRING]),
+    ("object", &[DOCUMENT]),
+    ("array", &[ARRAY]),
+    ("binData", &[BINARY]),
+    ("undefined", &[UNDEFINED]),
+    ("objectId", &[OBJECT_ID]),
+    ("bool", &[BOOLEAN]),
+    ("date", &[DATE]),
+    ("null", &[NULL]),
+    ("regex", &[REGEX]),
+    ("dbPointer", &[DB_POINTER]),
+    ("javascript", &[CODE]),
+    ("symbol", &[SYMBOL]),
+    ("javascriptWithScope", &[CODE_WITH_SCOPE]),
+    ("int", &[INT32]),
+    ("timestamp", &[TIMESTAMP]),
+    ("long", &[INT64]),
+    ("decimal", &[DECIMAL128]),
+    ("minKey", &[MIN_KEY]),
+    ("maxKey", &[MAX_KEY]),
+    ("number", &[DOUBLE, INT32, INT64, DECIMAL128]),
 ];
 
 /// The type bytes that `alias` stands for.

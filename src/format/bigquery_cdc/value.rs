@@ -6,9 +6,8 @@ use super::super::envelope::Refusal;
 use super::super::json::{self, DecodeError, Notation, Simplified, SimplifiedText};
 use super::{format, not_bson};
 use crate::error::RecordErrorKind;
-use crate::event::elements::{ARRAY, DATE, DOCUMENT, Element};
-
-const INT64: u8 = 0x12;
+use crate::event::bson_type::{ARRAY, DATE, DOCUMENT, INT64};
+use crate::event::elements::Element;
 
 /// Integers up to this size are the same as doubles, which some readers of JSON take them for.
 const EXACT: u64 = 1 << 53;

@@ -3,7 +3,11 @@
 use super::scalar;
 use super::text::write_quoted;
 use crate::error::RecordErrorKind;
-use crate::event::elements::{ARRAY, DATE, DOCUMENT, Element, Elements, NULL, STRING, TIMESTAMP};
+use crate::event::bson_type::{
+    ARRAY, BINARY, BOOLEAN, CODE, CODE_WITH_SCOPE, DATE, DB_POINTER, DECIMAL128, DOCUMENT, DOUBLE,
+    INT32, INT64, MAX_KEY, MIN_KEY, NULL, OBJECT_ID, REGEX, STRING, SYMBOL, TIMESTAMP, UNDEFINED,
+};
+use crate::event::elements::{Element, Elements};
 use crate::format::envelope::Refusal;
 use crate::format::json::MAX_DEPTH;
 
@@ -71,19 +75,21 @@ impl<'o> DocumentWriter<'o> {
     fn write(&mut self, element: &Element<'_>, depth: usize) -> Result<(), Refusal> {
         let value = element.value;
         match element.kind {
-            0x01 => scalar::write_double(f64::from_le_bytes(fixed(value)?), self.strict, self.out),
+            DOUBLE => {
+                scalar::write_double(f64::from_le_bytes(fixed(value)?), self.strict, self.out);
+            }
             STRING => self.quoted(text_of(value)?)?,
             DOCUMENT => self.nested(value, false, depth)?,
             ARRAY => self.nested(value, true, depth)?,
-            0x05 => self.binary(value)?,
-            0x07 => scalar::write_object_id(fixed(value)?, self.out),
-            0x08 => self.boolean(value)?,
+            BINARY => self.binary(value)?,
+            OBJECT_ID => scalar::write_object_id(fixed(value)?, self.out),
+            BOOLEAN => self.boolean(value)?,
             DATE => scalar::write_date(i64::from_le_bytes(fixed(value)?), self.strict, self.out),
             NULL => self.text("null"),
-            0x10 => scalar::write_number(i32::from_le_bytes(fixed(value)?), self.out),
+            INT32 => scalar::write_number(i32::from_le_bytes(fixed(value)?), self.out),
             TIMESTAMP => self.timestamp(u64::from_le_bytes(fixed(value)?)),
-            0x12 => scalar::write_int64(i64::from_le_bytes(fixed(value)?), self.strict, self.out),
-            0x13 => scalar::write_decimal(fixed(value)?, self.out),
+            INT64 => scalar::write_int64(i64::from_le_bytes(fixed(value)?), self.strict, self.out),
+            DECIMAL128 => scalar::write_decimal(fixed(value)?, self.out),
             kind => self.rare(kind, value, depth)?,
         }
         Ok(())
@@ -91,14 +97,14 @@ impl<'o> DocumentWriter<'o> {
 
     fn rare(&mut self, kind: u8, value: &[u8], depth: usize) -> Result<(), Refusal> {
         match kind {
-            0x06 => self.text(r#"{"$undefined": true}"#),
-            0x0b => self.regular_expression(value)?,
-            0x0c => self.pointer(value)?,
-            0x0d => self.wrapped("$code", value)?,
-            0x0e => self.wrapped("$symbol", value)?,
-            0x0f => self.code_with_scope(value, depth)?,
-            0x7f => self.text(r#"{"$maxKey": 1}"#),
-            0xff => self.text(r#"{"$minKey": 1}"#),
+            UNDEFINED => self.text(r#"{"$undefined": true}"#),
+            REGEX => self.regular_expression(value)?,
+            DB_POINTER => self.pointer(value)?,
+            CODE => self.wrapped("$code", value)?,
+            SYMBOL => self.wrapped("$symbol", value)?,
+            CODE_WITH_SCOPE => self.code_with_scope(value, depth)?,
+            MAX_KEY => self.text(r#"{"$maxKey": 1}"#),
+            MIN_KEY => self.text(r#"{"$minKey": 1}"#),
             _ => return Err(malformed()),
         }
         Ok(())

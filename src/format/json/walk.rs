@@ -1,5 +1,9 @@
 //! The walk over the elements of a document, in one pass.
 
+use crate::event::bson_type::{
+    ARRAY, BINARY, BOOLEAN, CODE, CODE_WITH_SCOPE, DATE, DB_POINTER, DECIMAL128, DOCUMENT, DOUBLE,
+    INT32, INT64, MAX_KEY, MIN_KEY, NULL, OBJECT_ID, REGEX, STRING, SYMBOL, TIMESTAMP, UNDEFINED,
+};
 use std::marker::PhantomData;
 
 use super::MAX_DEPTH;
@@ -51,7 +55,7 @@ impl<'a, N: Notation> Walk<'a, N> {
     }
 
     /// A document or array at `at`, with `depth` levels left; returns the position after it.
-    fn nested<const ARRAY: bool>(
+    fn nested<const IS_ARRAY: bool>(
         &mut self,
         body: &'a [u8],
         at: usize,
@@ -68,13 +72,13 @@ impl<'a, N: Notation> Walk<'a, N> {
         if last != 0 {
             return Err(DecodeError::new(DecodeErrorKind::DocumentEnd));
         }
-        self.out.push(if ARRAY { b'[' } else { b'{' });
-        self.elements::<ARRAY>(elements, at + LENGTH, depth)?;
-        self.close(if ARRAY { b']' } else { b'}' });
+        self.out.push(if IS_ARRAY { b'[' } else { b'{' });
+        self.elements::<IS_ARRAY>(elements, at + LENGTH, depth)?;
+        self.close(if IS_ARRAY { b']' } else { b'}' });
         Ok(at + length)
     }
 
-    fn elements<const ARRAY: bool>(
+    fn elements<const IS_ARRAY: bool>(
         &mut self,
         body: &'a [u8],
         mut at: usize,
@@ -82,7 +86,7 @@ impl<'a, N: Notation> Walk<'a, N> {
     ) -> Step<()> {
         while let Some(&kind) = body.get(at) {
             let name = at + 1;
-            let written = if ARRAY { skip_name(body, name) } else { self.name(body, name) };
+            let written = if IS_ARRAY { skip_name(body, name) } else { self.name(body, name) };
             let value = written.map_err(|error| error.inside(name_at(body, name)))?;
             at = self
                 .value(kind, body, value, depth)
@@ -95,36 +99,36 @@ impl<'a, N: Notation> Walk<'a, N> {
     #[inline]
     fn value(&mut self, kind: u8, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
         match kind {
-            0x01 => {
+            DOUBLE => {
                 N::double(f64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
-            0x02 => self.string(body, at),
-            0x03 => self.nested::<false>(body, at, depth),
-            0x04 => self.nested::<true>(body, at, depth),
-            0x07 => {
+            STRING => self.string(body, at),
+            DOCUMENT => self.nested::<false>(body, at, depth),
+            ARRAY => self.nested::<true>(body, at, depth),
+            OBJECT_ID => {
                 N::object_id(read(body, at)?, self.out);
                 Ok(at + 12)
             }
-            0x08 => self.boolean(body, at),
-            0x09 => {
+            BOOLEAN => self.boolean(body, at),
+            DATE => {
                 N::date(i64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
-            0x0a => self.constant(b"null,", at),
-            0x10 => {
+            NULL => self.constant(b"null,", at),
+            INT32 => {
                 N::int32(i32::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 4)
             }
-            0x11 => {
+            TIMESTAMP => {
                 N::timestamp(u64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
-            0x12 => {
+            INT64 => {
                 N::int64(i64::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 8)
             }
-            0x13 => {
+            DECIMAL128 => {
                 N::decimal(u128::from_le_bytes(read(body, at)?), self.out);
                 Ok(at + 16)
             }
@@ -134,15 +138,15 @@ impl<'a, N: Notation> Walk<'a, N> {
 
     fn rare_value(&mut self, kind: u8, body: &'a [u8], at: usize, depth: usize) -> Step<usize> {
         match kind {
-            0x05 => self.binary(body, at),
-            0x06 => self.constant(N::UNDEFINED, at),
-            0x0b => self.regular_expression(body, at),
-            0x0c => self.db_pointer(body, at),
-            0x0d => self.wrapped_string(N::CODE, body, at),
-            0x0e => self.wrapped_string(N::SYMBOL, body, at),
-            0x0f => self.code_with_scope(body, at, depth),
-            0x7f => self.constant(N::MAX_KEY, at),
-            0xff => self.constant(N::MIN_KEY, at),
+            BINARY => self.binary(body, at),
+            UNDEFINED => self.constant(N::UNDEFINED, at),
+            REGEX => self.regular_expression(body, at),
+            DB_POINTER => self.db_pointer(body, at),
+            CODE => self.wrapped_string(N::CODE, body, at),
+            SYMBOL => self.wrapped_string(N::SYMBOL, body, at),
+            CODE_WITH_SCOPE => self.code_with_scope(body, at, depth),
+            MAX_KEY => self.constant(N::MAX_KEY, at),
+            MIN_KEY => self.constant(N::MIN_KEY, at),
             _ => Err(DecodeError::new(DecodeErrorKind::Type(kind))),
         }
     }

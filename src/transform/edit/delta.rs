@@ -3,7 +3,8 @@
 use super::Fault;
 use super::paths::Found;
 use super::walk::{DAMAGED, Walk};
-use crate::event::elements::{ARRAY, DOCUMENT, Element, Elements, NULL, STRING};
+use crate::event::bson_type::{ARRAY, DOCUMENT, INT32, INT64, NULL, STRING};
+use crate::event::elements::{Element, Elements};
 
 const STRANGE: Fault = Fault("`updateDescription` has a form that is not known");
 
@@ -81,7 +82,7 @@ impl Walk<'_> {
         let field = Elements::of(fields).and_then(|fields| fields.find(b"field"));
         let name = field.and_then(|field| field.string()).ok_or(STRANGE)?;
         let size = Elements::of(fields).and_then(|fields| fields.find(b"newSize"));
-        let size = size.filter(|size| matches!(size.kind, 0x10 | 0x12)).ok_or(STRANGE)?;
+        let size = size.filter(|size| matches!(size.kind, INT32 | INT64)).ok_or(STRANGE)?;
         if self.named(name)?.is_none_or(|found| found.protect.is_some()) {
             return Ok(false);
         }
@@ -99,7 +100,7 @@ impl Walk<'_> {
     fn disambiguated_path(&mut self, entry: &Element<'_>) -> Result<bool, Fault> {
         let parts = (entry.kind == ARRAY).then_some(entry.value).ok_or(STRANGE)?;
         for part in Elements::of(parts).ok_or(DAMAGED)? {
-            let known = matches!(part.ok_or(DAMAGED)?.kind, 0x02 | 0x10 | 0x12);
+            let known = matches!(part.ok_or(DAMAGED)?.kind, STRING | INT32 | INT64);
             known.then_some(()).ok_or(STRANGE)?;
         }
         let start = self.out.len();

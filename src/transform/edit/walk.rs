@@ -2,7 +2,8 @@
 
 use super::Fault;
 use super::paths::{Active, Paths};
-use crate::event::elements::{ARRAY, DOCUMENT, Element, Elements};
+use crate::event::bson_type::{ARRAY, DOCUMENT};
+use crate::event::elements::{Element, Elements};
 use crate::transform::protect::Protector;
 
 /// Documents in one another at the most. The server has 100, and some more in an event.

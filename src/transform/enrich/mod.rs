@@ -6,7 +6,8 @@ use super::Context;
 use super::edit::{Fault, Paths, Walk};
 use super::protect::Protector;
 use crate::config::{EnrichConfig, field_path, static_value};
-use crate::event::elements::{DATE, Element, Elements};
+use crate::event::bson_type::DATE;
+use crate::event::elements::{Element, Elements};
 use crate::event::{ChangeEvent, StreamId};
 
 /// The fields that are added, in the order in which they are written.
@@ -98,7 +99,7 @@ impl Source {
                 walk.out.extend_from_slice(document);
                 let now = origin.context.now_ms.to_le_bytes();
                 walk.out[start..start + now.len()].copy_from_slice(&now);
-                Ok(Some(crate::event::elements::DOCUMENT))
+                Ok(Some(crate::event::bson_type::DOCUMENT))
             }
             Self::Event(names) => copy(names, origin.change, walk),
         }

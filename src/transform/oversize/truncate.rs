@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use crate::config::OversizeConfig;
 use crate::error::RecordErrorKind;
 use crate::event::ChangeEvent;
-use crate::event::elements::{ARRAY, BINARY, DOCUMENT, Element, Elements, STRING};
+use crate::event::bson_type::{ARRAY, BINARY, DOCUMENT, STRING};
+use crate::event::elements::{Element, Elements};
 use crate::format::{MessageWriter, Record, Refusal, Written};
 use crate::limits::MAX_ATTRIBUTE_VALUE;
 

@@ -6,7 +6,7 @@ pub(super) use keys::Keys;
 
 use super::edit::Fault;
 use crate::config::{ProtectAction, ProtectRule};
-use crate::event::elements::{NULL, STRING};
+use crate::event::bson_type::{NULL, STRING};
 
 /// What stands for a value that `mask` and `truncate` have no characters of.
 const OPAQUE: usize = 4;

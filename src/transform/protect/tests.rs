@@ -6,6 +6,7 @@ use mongodb::bson::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::event::bson_type::STRING;
 use crate::event::elements::Elements;
 
 const KEY: &str = "a key of at least 16 bytes";

@@ -10,16 +10,14 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, cmp, unique};
 use serde_json::{Map, Number, Value};
 
-use crate::event::elements::{ARRAY, DOCUMENT, Element, Elements, NULL, STRING};
+use crate::event::bson_type::{
+    ARRAY, BOOLEAN, DECIMAL128, DOCUMENT, DOUBLE, INT32, INT64, NULL, STRING,
+};
+use crate::event::elements::{Element, Elements};
 use crate::format::json::{MAX_DEPTH, Simplified, write_value};
 
 /// Not a type of BSON: the name of a field, which `propertyNames` looks at.
 const NAME: u8 = 0x00;
-const DOUBLE: u8 = 0x01;
-const BOOLEAN: u8 = 0x08;
-const INT: u8 = 0x10;
-const LONG: u8 = 0x12;
-const DECIMAL: u8 = 0x13;
 
 /// The representation of instances as raw BSON.
 pub(super) struct RawBson<const TYPED: bool>;
@@ -60,7 +58,7 @@ impl<'a, const TYPED: bool> BsonNode<'a, TYPED> {
     fn certain_type(&self) -> Option<JsonType> {
         Some(match self.kind {
             NAME | STRING => JsonType::String,
-            INT | LONG => JsonType::Number,
+            INT32 | INT64 => JsonType::Number,
             BOOLEAN => JsonType::Boolean,
             NULL => JsonType::Null,
             DOCUMENT => JsonType::Object,
@@ -76,7 +74,7 @@ impl<'a, const TYPED: bool> BsonNode<'a, TYPED> {
             DOCUMENT => View::Object,
             ARRAY => View::Array,
             NAME | STRING => View::Text(self.text()),
-            INT | LONG | DOUBLE => self.number().map_or_else(|| self.other(), View::Number),
+            INT32 | INT64 | DOUBLE => self.number().map_or_else(|| self.other(), View::Number),
             _ => self.other(),
         }
     }
@@ -96,8 +94,8 @@ impl<'a, const TYPED: bool> BsonNode<'a, TYPED> {
 
     fn number(&self) -> Option<Number> {
         match self.kind {
-            INT => Some(i32::from_le_bytes(*self.value.first_chunk()?).into()),
-            LONG => Some(i64::from_le_bytes(*self.value.first_chunk()?).into()),
+            INT32 => Some(i32::from_le_bytes(*self.value.first_chunk()?).into()),
+            INT64 => Some(i64::from_le_bytes(*self.value.first_chunk()?).into()),
             DOUBLE => Number::from_f64(f64::from_le_bytes(*self.value.first_chunk()?)),
             _ => None,
         }
@@ -105,7 +103,7 @@ impl<'a, const TYPED: bool> BsonNode<'a, TYPED> {
 
     /// What `json_mode: simplified` writes for it.
     fn other(&self) -> View<'a> {
-        if TYPED && self.kind != DECIMAL {
+        if TYPED && self.kind != DECIMAL128 {
             return View::Other;
         }
         let mut json = Vec::new();

@@ -12,7 +12,8 @@ use super::instance::{BsonNode, RawBson};
 use crate::config::JsonSchemaConfig;
 use crate::config::json_schema::{Schema, strict};
 use crate::error::ConfigError;
-use crate::event::elements::{ARRAY, DOCUMENT, Element, Elements};
+use crate::event::bson_type::{ARRAY, DOCUMENT};
+use crate::event::elements::{Element, Elements};
 
 /// Most errors that are looked at.
 const MAX_ERRORS: usize = 20;

@@ -6,13 +6,15 @@ use std::fmt;
 use regex::Regex;
 
 use crate::config::{FieldRule, FieldType};
-use crate::event::elements::{ARRAY, DATE, DOCUMENT, Element, Elements, NULL, STRING};
+use crate::event::bson_type::{
+    ARRAY, BOOLEAN, DATE, DECIMAL128, DOCUMENT, DOUBLE, INT32, INT64, NULL, STRING,
+};
+use crate::event::elements::{Element, Elements};
 use crate::event::{FieldPath, Scalar};
 use crate::transform::literal::Literal;
 
 /// BSON's types of numbers: double, int, long, decimal.
-const NUMBERS: [u8; 4] = [0x01, 0x10, 0x12, 0x13];
-const BOOLEAN: u8 = 0x08;
+const NUMBERS: [u8; 4] = [DOUBLE, INT32, INT64, DECIMAL128];
 
 /// What has to hold of a field.
 #[derive(Debug)]
