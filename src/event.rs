@@ -150,7 +150,7 @@ impl Batch {
     /// The events from number `start` (counted from 0) on.
     #[must_use]
     pub fn from(&self, start: usize) -> Self {
-        Self { events: self.events[start.min(self.len())..].to_vec(), ..self.clone() }
+        self.part(start.min(self.len())..self.len(), self.post_batch.clone())
     }
 
     /// The first `count` events. What comes after the last event of the reply belongs to the rest,
@@ -158,8 +158,12 @@ impl Batch {
     #[must_use]
     pub fn upto(&self, count: usize) -> Self {
         let post_batch = self.post_batch.clone().filter(|_| count >= self.len());
-        let events = self.events[..count.min(self.len())].to_vec();
-        Self { events, post_batch, ..self.clone() }
+        self.part(0..count.min(self.len()), post_batch)
+    }
+
+    fn part(&self, events: Range<usize>, post_batch: Option<Position>) -> Self {
+        let (reply, events) = (self.reply.clone(), self.events[events].to_vec());
+        Self { reply, events, post_batch, catching_up: self.catching_up }
     }
 
     /// The position after the last event; `None` for an empty reply without one.

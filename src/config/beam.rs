@@ -12,7 +12,7 @@ use crate::error::ConfigError;
 #[serde(deny_unknown_fields, default)]
 pub struct StreamingConfig {
     /// Most events that a stream hands to one Beam bundle. Without effect in `run`.
-    /// Default: `10000`.
+    /// Default: `20000`.
     #[schemars(range(min = 1))]
     pub batch_size: u32,
     /// Length of the fixed windows that events are put into by their cluster time; without it all
@@ -23,7 +23,7 @@ pub struct StreamingConfig {
 
 impl Default for StreamingConfig {
     fn default() -> Self {
-        Self { batch_size: 10_000, window_size_seconds: None }
+        Self { batch_size: 20_000, window_size_seconds: None }
     }
 }
 

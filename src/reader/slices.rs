@@ -90,7 +90,7 @@ impl Slices {
     pub async fn next(&mut self, most: usize) -> Result<Slice, Error> {
         loop {
             if let Some(batch) = self.rest.take() {
-                return self.cut(&batch, most.max(1));
+                return self.cut(batch, most.max(1));
             }
             match self.reads.recv().await.unwrap_or_else(|| Err(ended()))? {
                 Read::Opened(position, bound) => {
@@ -127,25 +127,48 @@ impl Slices {
     }
 
     /// The first slice of `batch`; the rest is kept.
-    fn cut(&mut self, batch: &Batch, most: usize) -> Result<Slice, Error> {
-        let times: Vec<_> = batch.events().take(most).map(event_time).collect();
-        let first = times.first().copied().flatten();
+    fn cut(&mut self, batch: Batch, most: usize) -> Result<Slice, Error> {
+        let time = |index| batch.event(index).and_then(event_time);
+        let first = time(0);
         if past(first, self.until) {
             let position = self.position.clone().ok_or_else(ended)?;
             return Ok(self.moved(position, true));
         }
-        let belongs = |time: &&Option<Timestamp>| {
-            second(**time) == second(first) && !past(**time, self.until)
+        let belongs = |index| {
+            let time = time(index);
+            second(time) == second(first) && !past(time, self.until)
         };
-        let count = times.iter().take_while(belongs).count();
-        let slice = batch.upto(count);
-        if count < batch.len() {
+        let count = leading(batch.len().min(most), belongs);
+        let time = time(count - 1);
+        let slice = if count < batch.len() {
+            let slice = batch.upto(count);
             self.rest = Some(batch.from(count));
-        }
+            slice
+        } else {
+            batch
+        };
         let position = slice.end()?.ok_or_else(ended)?;
         self.position = Some(position.clone());
-        Ok(Slice { batch: slice, position, time: times[count - 1], done: false })
+        Ok(Slice { batch: slice, position, time, done: false })
     }
+}
+
+/// How many of the first `most` belong to the first, one at least. Cluster times never go back in a
+/// stream, so few are looked at: where the last one belongs, all do.
+fn leading(most: usize, belongs: impl Fn(usize) -> bool) -> usize {
+    if belongs(most - 1) {
+        return most;
+    }
+    let (mut count, mut end) = (1, most - 1);
+    while count < end {
+        let middle = usize::midpoint(count, end);
+        if belongs(middle) {
+            count = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    count
 }
 
 fn second(time: Option<Timestamp>) -> Option<u32> {

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import registry
 from apache_beam.internal import pickler
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.testing.util import assert_that, equal_to
 from mongo_gcp_stream.beam import ChangeEvent, MessageBatch, ValidateAndEnrich, WriteToPubSub
+from mongo_gcp_stream.beam.elements import ChangeEventCoder, _ElementCoder
 from mongo_gcp_stream.errors import ConfigError, StreamFailedError
 
 from tests.support.steps import LETTERS, STREAM, TOPIC, Step, batch, batches, event, messages
@@ -48,6 +50,19 @@ def test_an_event_becomes_a_message() -> None:
     (made,) = Step(ValidateAndEnrich(), "Apply").process(batch(GOOD)[0])
     (in_batch,) = messages(batch(GOOD))
     assert made.nbytes == in_batch.nbytes
+
+
+def test_the_size_of_an_element_is_estimated_without_writing_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    several = batch(*(event(number, text="x" * 1000) for number in range(20)))
+    elements = [several, several[0], *messages(several)]
+    coders = [registry.get_coder(type(element)) for element in elements]
+    written = [len(coder.encode(it)) for coder, it in zip(coders, elements, strict=True)]
+    monkeypatch.setattr(_ElementCoder, "encode", None)
+    monkeypatch.setattr(ChangeEventCoder, "encode", None)
+    estimated = [coder.estimate_size(it) for coder, it in zip(coders, elements, strict=True)]
+    assert estimated == pytest.approx(written, rel=0.2)
 
 
 def test_what_breaks_a_rule_fails_its_bundle_and_no_other() -> None:

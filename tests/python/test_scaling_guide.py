@@ -57,7 +57,7 @@ def test_the_rates_follow_from_the_formula() -> None:
 
 def test_the_cost_of_a_bundle_is_computed_right() -> None:
     table = rows(SCALING, "`streaming.batch_size`")
-    assert len(table) == 4
+    assert len(table) == 5
     for row in table:
         size, rate, share = numbers(row)
         seconds = 3.6e-3 + size / 45_000

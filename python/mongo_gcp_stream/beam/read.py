@@ -41,7 +41,7 @@ Resume = Literal["RESUME_OR_NEW", "RESUME_OR_FAIL", "FAIL_IF_EXISTS"]
 WAIT_MS = 20
 """How long a bundle waits for its first event: streams that wait share it, one after the other."""
 
-BATCH_SIZE = 10_000
+BATCH_SIZE = 20_000
 """Events that a bundle takes of a stream at the most."""
 
 CATCHING_UP = 1000
