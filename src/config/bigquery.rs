@@ -111,6 +111,9 @@ fn check_table(table: &BigQueryConfig, path: &str) -> Result<(), ConfigError> {
         let path = format!("{path}.columns.{field}");
         let typed = kind.starts_with(|c: char| c.is_ascii_alphabetic()) && plain(kind, "_<>(), ");
         expect(typed, &path, "expected a type of BigQuery, such as `INT64` or `NUMERIC(10, 2)`")?;
+        let upper = kind.to_ascii_uppercase();
+        let nested = upper.starts_with("ARRAY") || upper.starts_with("STRUCT");
+        expect(!nested, &path, "arrays and documents are sent as text: take `JSON` or `STRING`")?;
     }
     check_different(table, path)
 }
@@ -159,12 +162,14 @@ mod tests {
             ("primary_key", json!(["customer.id"]), "primary_key"),
             ("primary_key", json!(["_id", "_ID"]), "columns"),
             ("columns", json!({"total": "INT64; DROP"}), "columns.total"),
+            ("columns", json!({"tags": "ARRAY<STRING>"}), "columns.tags"),
+            ("columns", json!({"customer": "struct<id INT64>"}), "columns.customer"),
             ("columns", json!({"name": "INT64", "Name": "INT64"}), "columns"),
         ] {
             let path = format!("pubsub.topics.rows.bigquery.{at}");
             assert_eq!(path_with(key, &value), Some(path), "{key}: {value}");
         }
-        let columns = json!({"total": "NUMERIC(10, 2)", "tags": "ARRAY<STRING>"});
+        let columns = json!({"total": "NUMERIC(10, 2)", "tags": "JSON"});
         assert_eq!(path_with("columns", &columns), None);
     }
 }

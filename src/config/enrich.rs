@@ -1,6 +1,6 @@
 //! `enrich` of a source: what is added to a document, and which of its fields go out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,15 +57,29 @@ pub(super) fn check(source: &SourceConfig, path: &str) -> Result<(), ConfigError
             parse(field).map_err(|reason| error(&path, reason))?;
         }
     }
+    check_renamed(enrich, &path)?;
+    check_added(source, &path)
+}
+
+fn check_renamed(enrich: &EnrichConfig, path: &str) -> Result<(), ConfigError> {
+    let mut taken = BTreeSet::new();
     for (field, name) in &enrich.rename {
-        let path = join(&join(&path, "rename"), field);
+        let path = join(&join(path, "rename"), field);
         let segments = parse(field).map_err(|reason| error(&path, reason))?;
         let named = matches!(segments.last(), Some(Segment::Name(_)));
         expect(named, &path, "must end in the name of one field")?;
         let sane = !name.is_empty() && !name.contains(['.', '\0']) && !name.starts_with('$');
         expect(sane, &path, "expected a name without dots that does not begin with `$`")?;
+        let top = segments.len() == 1;
+        expect(!(top && name == "_id"), &path, "is the name of what identifies a document")?;
+        let added = enrich.fields.contains_key(name)
+            || enrich.copy.contains_key(name)
+            || (enrich.metadata && name == "_metadata");
+        expect(!(top && added), &path, "is the name of a field that is added, too")?;
+        let beside = field.rsplit_once('.').map_or("", |(parent, _)| parent);
+        expect(taken.insert((beside, name)), &path, "is the new name of another field, too")?;
     }
-    check_added(source, &path)
+    Ok(())
 }
 
 fn check_added(source: &SourceConfig, path: &str) -> Result<(), ConfigError> {

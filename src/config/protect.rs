@@ -104,6 +104,13 @@ pub(super) fn check(config: &Config, source: &SourceConfig, path: &str) -> Resul
         let segments = field_path::parse(&rule.path).map_err(|reason| error(&field, reason))?;
         let one = rule.mask_char.chars().count() == 1 && rule.mask_char != "\0";
         expect(one, &format!("{path}.mask_char"), "expected one character")?;
+        let masks = rule.action == ProtectAction::Mask;
+        let kept = masks || rule.keep == default_keep();
+        expect(kept, &format!("{path}.keep"), "is for the action `mask`")?;
+        let drawn = masks || rule.mask_char == default_mask_char();
+        expect(drawn, &format!("{path}.mask_char"), "is for the action `mask`")?;
+        let cut = rule.action == ProtectAction::Truncate || rule.length == default_length();
+        expect(cut, &format!("{path}.length"), "is for the action `truncate`")?;
         let has_key = config.protection.key.is_some();
         expect(
             has_key || !rule.action.needs_key(),

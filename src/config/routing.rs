@@ -158,7 +158,8 @@ impl ConditionConfig {
         expect(
             any || self.exists.is_some() || self.any_of.is_some(),
             path,
-            "expected one of `equals`, `not_equals`, `greater_than`, `less_than`, `exists`, `in`",
+            "expected a value for one of `equals`, `not_equals`, `greater_than`, `less_than`, \
+             `exists`, `in`; null is none",
         )
     }
 }

@@ -1,9 +1,9 @@
 //! What the types cannot tell: names, ranges of durations and sizes, and keys that refer to others.
 
 use super::{
-    BatchConfig, Config, ConnectionConfig, Endpoint, FullDocument, OnMissingDocument, PubSubConfig,
-    SourceConfig, Startup, Template, bigquery, enrich, oversize, protect, subscriptions,
-    validation,
+    Attribute, BatchConfig, Config, ConnectionConfig, Endpoint, FullDocument, OnMissingDocument,
+    PubSubConfig, SourceConfig, Startup, Template, bigquery, enrich, oversize, protect,
+    subscriptions, validation,
 };
 use crate::error::ConfigError;
 use crate::limits::{MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_VALUE, MAX_ATTRIBUTES, MAX_REQUEST_BYTES};
@@ -208,8 +208,9 @@ fn check_extra_attributes(pubsub: &PubSubConfig) -> Result<(), ConfigError> {
         let path = format!("pubsub.extra_attributes.{name}");
         let sound = (1..=MAX_ATTRIBUTE_KEY).contains(&name.len()) && !name.starts_with("goog");
         expect(sound, &path, "expected a name of 1 to 256 bytes, not beginning with `goog`")?;
-        let taken = pubsub.attributes.iter().any(|attribute| attribute.name() == *name);
-        expect(!taken, &path, "is there already: take it out of `pubsub.attributes`")?;
+        // Logs and dead letters tell of an event by these: nobody else's value goes there.
+        let ours = Attribute::all().iter().any(|attribute| attribute.name() == *name);
+        expect(!ours, &path, "is the name of one that `pubsub.attributes` may list: take another")?;
         let parsed = Template::parse(template).map_err(|message| error(&path, message))?;
         let fits = parsed.with_all("").len() <= MAX_ATTRIBUTE_VALUE;
         expect(fits, &path, "longer than 1024 bytes, Pub/Sub's limit of an attribute")?;

@@ -5,6 +5,7 @@
 //! `_CHANGE_SEQUENCE_NUMBER`, in whatever order and however often they come.
 
 mod column;
+mod key;
 mod sequence;
 mod value;
 
@@ -87,6 +88,12 @@ impl BigQueryCdc {
                            `delete`: without one of them the table would differ from the collection";
             return refuse(of_source("skip_operations"), message);
         }
+        key::check(source, &table.primary_key).map_err(|(key, message)| ConfigError {
+            path: of_source(&key),
+            message: format!(
+                "{message}, which is in the key of its table (`bigquery.primary_key`)"
+            ),
+        })?;
         Ok(Self::new(table))
     }
 

@@ -36,6 +36,12 @@ const PLAIN: [&[u8]; 13] = [
     b"stateBeforeChange",
 ];
 
+/// The event must not go out with its id, and no key is there to make another.
+const NO_KEY: Fault = Fault(
+    "the resume token holds the document key, which `protect` means or which is not in the event: \
+     set `protection.key`",
+);
+
 /// Why an event cannot be rewritten, without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault(pub &'static str);
@@ -213,11 +219,15 @@ impl Edits {
                 ),
             };
         if hides && self.protector.keys().is_none() {
-            return Err(Fault(
-                "the resume token holds the document key, which `protect` means or which is not in the event: set `protection.key`",
-            ));
+            return Err(NO_KEY);
         }
         Ok(hides)
+    }
+
+    /// Whether the event has no id that may be told, for want of a key: kept as a dead letter, it
+    /// could not be found again.
+    pub fn lacks_key(&self, change: &ChangeEvent<'_>) -> bool {
+        self.hides_key(change) == Err(NO_KEY)
     }
 
     fn guards_key(&self, key: &[u8]) -> Result<bool, Fault> {

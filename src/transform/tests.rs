@@ -248,6 +248,20 @@ fn an_event_without_its_documents_is_never_published() {
     assert!(message(&transform(Ordering::Lanes), 1, raw(&gap).as_bytes()).is_ok());
 }
 
+/// Without an id it could never be found again.
+#[test]
+fn an_event_whose_id_may_not_be_told_for_want_of_a_key_ends_its_stream() {
+    let rules = json!({"protect": [{"path": "email", "action": "mask"}]});
+    let transform = with_dead_letters(rules);
+    let mut event = event("insert", 5);
+    event.insert("documentKey", doc! {"email": "a@b", "_id": 5});
+    let context = Context { now_ms: 0, redriven: false };
+    let refused = transform.apply(1, raw(&event).as_bytes(), &context).unwrap_err();
+    assert_eq!((refused.kind, refused.event_id), (RecordErrorKind::Protect, None));
+    event.insert("documentKey", doc! {"_id": 5});
+    assert!(transform.apply(1, raw(&event).as_bytes(), &context).is_ok());
+}
+
 #[test]
 fn what_is_too_large_becomes_a_reference() {
     let keys = json!({"oversize": {"policy": "dead_letter", "limit": 100_000}});

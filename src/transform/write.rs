@@ -62,7 +62,8 @@ impl Transform {
         };
         messages.truncate(before);
         // One that is redriven is a dead letter already, and stays one.
-        if !self.dead_letters || context.redriven || refusal.ends_stream {
+        let lacks_key = self.edits.as_ref().is_some_and(|edits| edits.lacks_key(&read));
+        if !self.dead_letters || context.redriven || refusal.ends_stream || lacks_key {
             return Err(refusal.error);
         }
         let Refusal { error, stage, .. } = &refusal;

@@ -7,6 +7,8 @@ use mongo_gcp_stream::error::ConfigError;
 mod captures;
 #[path = "config/dead_letters.rs"]
 mod dead_letters;
+#[path = "config/edits.rs"]
+mod edits;
 #[path = "config/effective.rs"]
 mod effective;
 #[path = "config/generated.rs"]

@@ -79,6 +79,42 @@ fn what_a_stream_needs_is_told_by_its_path() {
     assert_eq!(path(json!({}), &json!({"name": "rows"})), "pubsub.topics.default.bigquery");
 }
 
+#[test]
+fn the_key_of_a_table_stays_the_documents_own() {
+    let topic = |key: &str| {
+        let table = json!({"dataset": "shop", "table": "orders", "primary_key": [key]});
+        json!({"name": "rows", "bigquery": table})
+    };
+    let wrong = |key: &str, source: &Value| {
+        let path = stream(source, &topic(key)).err()?.path;
+        Some(path.strip_prefix("mongodb.connections.main.sources.orders.")?.to_owned())
+    };
+    for (key, enrich, at) in [
+        ("_id", json!({"copy": {"_id": "fullDocument.no"}}), "copy._id"),
+        ("_id", json!({"fields": {"_id": "static"}}), "fields._id"),
+        ("_metadata", json!({"metadata": true}), "metadata"),
+        ("id", json!({"rename": {"_id": "id"}}), "rename._id"),
+        ("_id", json!({"rename": {"_id.a": "b"}}), "rename._id.a"),
+        ("_id", json!({"exclude": ["a", "_id"]}), "exclude[1]"),
+        ("no", json!({"exclude": ["*.secret"]}), "exclude[0]"),
+        ("no", json!({"include": ["a", "no.part"]}), "include"),
+    ] {
+        let found = wrong(key, &json!({"enrich": enrich}));
+        assert_eq!(found, Some(format!("enrich.{at}")), "{enrich}");
+    }
+    let masked = json!([{"path": "a", "action": "remove"}, {"path": "no", "action": "mask"}]);
+    assert_eq!(wrong("no", &json!({"protect": masked})).as_deref(), Some("protect[1].action"));
+    let fine = json!({
+        "enrich": {
+            "include": ["no", "a", "b.c"], "exclude": ["b.c"], "rename": {"a": "no_of_another"},
+            "fields": {"region": "eu"}, "metadata": true,
+        },
+        "protect": [{"path": "a", "action": "mask"}],
+    });
+    assert_eq!(wrong("no", &fine), None);
+    assert_eq!(wrong("_id", &fine), None);
+}
+
 /// The golden file: also what BigQuery's model is fed with in the Python tests.
 #[test]
 fn rows_are_those_of_the_golden_file() {

@@ -4,7 +4,7 @@
 //! `dead-letter redrive`, which replaces the file, get along. Dead letters are rare.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -145,9 +145,13 @@ impl DeadLetterFile {
         aside.chain([self.path.clone()])
     }
 
-    /// Held until it is dropped.
+    /// Held until it is dropped. A file that was put aside shares the lock of the one that is
+    /// written to, for whoever takes letters out of it alone.
     fn lock(&self) -> io::Result<File> {
-        let path = with_suffix(&self.path, ".lock");
+        let number = self.path.extension().and_then(OsStr::to_str);
+        let aside = number.is_some_and(|number| number.parse::<u32>().is_ok());
+        let written = if aside { self.path.with_extension("") } else { self.path.clone() };
+        let path = with_suffix(&written, ".lock");
         let file = for_its_owner().open(path)?;
         file.lock()?;
         Ok(file)
@@ -234,6 +238,26 @@ mod tests {
             numbers(4..6)
         );
         assert!(!file.aside(3).exists());
+    }
+
+    #[test]
+    fn a_file_that_was_put_aside_shares_the_lock_of_the_one_that_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = file(folder.path(), 25, 5);
+        written.append(&numbers(0..5)).unwrap();
+        let config = DeadLetterFileConfig {
+            path: written.aside(1),
+            max_size: ByteSize::from_bytes(25),
+            keep: 5,
+        };
+        let aside = DeadLetterFile::new(&config);
+        let held = written.lock().unwrap();
+        assert!(
+            File::open(folder.path().join("letters/dead.jsonl.lock")).unwrap().try_lock().is_err()
+        );
+        drop(held);
+        drop(aside.lock().unwrap());
+        assert!(!folder.path().join("letters/dead.jsonl.1.lock").exists());
     }
 
     #[test]

@@ -68,8 +68,7 @@ fn mistakes_in_rules() {
             &format!(".routes[0]{expected}"),
         );
     };
-    let operators =
-        "expected one of `equals`, `not_equals`, `greater_than`, `less_than`, `exists`, `in`";
+    let operators = "expected a value for one of `equals`, `not_equals`, `greater_than`, `less_than`, `exists`, `in`; null is none";
     refused("routes: [{topic: default}]", ".routes[0].when: missing: expected a mapping");
     refused(
         "routes: [{topic: paid, when: {field: a, exists: true}}]",
@@ -125,7 +124,7 @@ fn mistakes_in_attributes() {
     );
     extra(
         "operation: x",
-        "pubsub.extra_attributes.operation: is there already: take it out of `pubsub.attributes`",
+        "pubsub.extra_attributes.operation: is the name of one that `pubsub.attributes` may list: take another",
     );
     extra(
         "kind: '{kind}'",
