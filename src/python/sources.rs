@@ -117,12 +117,14 @@ pub(super) struct Slice {
     batch: Option<Py<ChangeBatch>>,
     position: Py<PyBytes>,
     time: Option<(u32, u32)>,
+    catching_up: bool,
     done: bool,
 }
 
 impl Slice {
     fn new(py: Python<'_>, stream: &Arc<str>, slice: reader::Slice) -> PyResult<Self> {
         let reader::Slice { batch, position, time, done } = slice;
+        let catching_up = batch.catching_up;
         let batch = (!batch.is_empty()).then(|| {
             Py::new(py, ChangeBatch::new(Arc::clone(stream), Arc::new(Delivery::detached(batch))))
         });
@@ -130,6 +132,7 @@ impl Slice {
             batch: batch.transpose()?,
             position: PyBytes::new(py, &position.to_bytes()).unbind(),
             time: time.map(|time| (time.time, time.increment)),
+            catching_up,
             done,
         })
     }

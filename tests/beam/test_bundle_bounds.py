@@ -82,6 +82,30 @@ def test_streams_with_a_backlog_share_the_bytes(
     assert worker.bundle() == [3, *[1] * (STREAMS - 1)]
 
 
+def test_a_position_that_moves_on_an_idle_stream_is_nothing_to_wait_after(
+    stream: FakeStream,
+) -> None:
+    worker = Worker()
+    worker.bundle()
+    stream.append(1, change=False)
+    before = stream.spent_ms
+    assert worker.bundle() == [0] * STREAMS
+    assert stream.spent_ms == before
+
+
+def test_a_full_reply_is_worth_a_wait_that_the_bundle_bounds(
+    stream: FakeStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "BUNDLE_SECONDS", 1.5 * read.FULLER_MS / 1000)
+    worker = Worker()
+    worker.bundle()
+    stream.catching_up = True
+    stream.append(1)
+    before = stream.spent_ms
+    assert worker.bundle() == [1] * STREAMS
+    assert stream.spent_ms - before == pytest.approx(1.5 * read.FULLER_MS, abs=1)
+
+
 def fill(stream: FakeStream, monkeypatch: pytest.MonkeyPatch, slice_ms: int = SLICE_MS) -> None:
     """Give each stream a backlog, in slices of one event of which each takes its time."""
     monkeypatch.setattr(read, "CATCHING_UP", 1)

@@ -32,7 +32,10 @@ FRACTION = st.sampled_from([0.0, 0.0, 0.5])
 def source(output: Literal["batches", "events"], end: int | None, resumed: bool) -> Source:
     end_at = datetime.fromtimestamp(end, timezone.utc) if end else None
     where = ("mongodb://localhost", "shop", "orders")
-    follows: dict[str, Any] = {"resume": "RESUME_OR_NEW", "checkpoint": {"store": "memory"}}
+    follows: dict[str, Any] = {
+        "resume": "RESUME_OR_NEW",
+        "checkpoint": {"store": "file", "path": "nowhere"},
+    }
     further = follows if resumed else {}
     read = ReadFromMongoDBChangeStream(
         *where, output=output, batch_size=3, end_at=end_at, **further

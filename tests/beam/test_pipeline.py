@@ -221,7 +221,7 @@ def test_a_window_is_as_long_as_the_configuration_says(
         ([], "config_file"),
         (["--database=shop"], "mongodb_uri"),
         ([f"--mongodb_uri={URI}"], "mongodb.connections.main.sources"),
-        ([f"--mongodb_uri={URI}", "--collection=orders", "--output_topic=shop"], "topic"),
+        ([f"--mongodb_uri={URI}", "--collection=orders", "--output_topic=shop"], "output_topic"),
         (["--config_file=/nowhere.yaml"], "/nowhere.yaml"),
         (
             [

@@ -230,6 +230,10 @@ CONFIG = {"mongodb": {"connections": {"main": {"uri": WHERE[0], "sources": SOURC
         ("output", {"output": ["batches"]}),
         ("batch_size", {"batch_size": 0}),
         ("batch_size", {"batch_size": "5000"}),
+        ("batch_size", {"batch_size": True}),
+        ("options.database", {"options": {"database": "other"}}),
+        ("checkpoint", {"resume": "RESUME_OR_NEW", "checkpoint": "state"}),
+        ("checkpoint.store", {"resume": "RESUME_OR_NEW", "checkpoint": {"store": "memory"}}),
         ("end_at", {"end_at": "2026-01-31"}),
         ("end_at", {"end_at": datetime(2026, 1, 31)}),  # noqa: DTZ001 -- that is what is wrong
         ("end_at", {"end_at": datetime(1960, 1, 31, tzinfo=UTC)}),
@@ -241,6 +245,10 @@ def test_a_wrong_argument_is_named_at_once(path: str, arguments: dict[str, Any])
         ReadFromMongoDBChangeStream(**{**usual, **arguments})
     assert caught.value.path == path
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_without_a_database_the_whole_deployment_is_read() -> None:
+    assert ReadFromMongoDBChangeStream(WHERE[0]).display_data()["streams"] == "main.deployment"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.restriction_trackers import OffsetRange
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.window import FixedWindows
 from mongo_gcp_stream.beam import ReadFromMongoDBChangeStream, ValidateAndEnrich, WriteToPubSub
 from mongo_gcp_stream.beam.pipeline import build_pipeline
 
@@ -40,6 +42,36 @@ class Keeps(beam.DoFn):
         yield element[1]
 
 
+class Parts(beam.RestrictionProvider):
+    """What can be split."""
+
+    def initial_restriction(self, element: Any) -> OffsetRange:  # noqa: ARG002
+        return OffsetRange(0, 1)
+
+    def create_tracker(self, restriction: OffsetRange) -> Any:
+        return restriction.new_tracker()
+
+    def restriction_size(self, element: Any, restriction: OffsetRange) -> int:  # noqa: ARG002
+        return 1
+
+
+class InParts(beam.DoFn):
+    """Takes an element apart."""
+
+    def process(self, element: Any, tracker: Any = beam.DoFn.RestrictionParam(Parts())) -> Any:
+        if tracker.try_claim(0):
+            yield element
+
+
+class BesideItself(beam.PTransform):
+    """Has a side input made of what is read."""
+
+    def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
+        counted = pcoll | beam.WindowInto(FixedWindows(1)) | "Count" >> beam.Map(len)
+        beside = beam.pvalue.AsIter(counted)
+        return pcoll | "Beside" >> beam.Map(lambda batch, _: batch, beside)
+
+
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """The warnings of the package so far."""
@@ -69,6 +101,8 @@ def changes(folder: Path, resume: Any = "RESUME_OR_NEW") -> beam.PCollection:
 
 BETWEEN = {
     "reshuffle": beam.Reshuffle(),
+    "what can be split": beam.ParDo(InParts()),
+    "a side input": BesideItself(),
     "state": "Key" >> beam.Map(lambda batch: (b"", batch)) | beam.ParDo(Keeps()),
 }
 
@@ -90,7 +124,7 @@ def test_a_shuffle_on_the_way_is_told(
     written = there | WriteToPubSub(TOPIC).with_dead_letter()
     written.dead_letters | "Letters" >> WriteToPubSub(LETTERS)
     assert [text.split(":")[1] for text in told()] == [
-        f" {step} publishes what Orders has read behind a shuffle"
+        f" {step} publishes what Orders has read behind what is not fused with it"
         for step in ("WriteToPubSub", "Letters")
     ]
 
@@ -98,6 +132,20 @@ def test_a_shuffle_on_the_way_is_told(
 def test_a_fused_sink_is_not_told(tmp_path: Path, told: Callable[[], list[str]]) -> None:
     there = changes(tmp_path) | beam.Map(lambda batch: batch)
     there | ValidateAndEnrich(dead_letter=LETTERS) | WriteToPubSub(TOPIC, dead_letter=LETTERS)
+    assert told() == []
+
+
+def test_what_several_streams_begin_with_is_not_between(
+    tmp_path: Path, told: Callable[[], list[str]]
+) -> None:
+    sources = {name: {"database": "shop", "collection": name} for name in ("orders", "users")}
+    config = {
+        "mongodb": {"connections": {"main": {"uri": "mongodb://localhost", "sources": sources}}},
+        "checkpoint": {"store": "file", "path": str(tmp_path)},
+    }
+    read = ReadFromMongoDBChangeStream(config=config, resume="RESUME_OR_NEW")
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=PrismRunner"]))
+    pipeline | read | WriteToPubSub(TOPIC)
     assert told() == []
 
 

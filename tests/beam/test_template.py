@@ -71,7 +71,7 @@ def test_the_template_is_valid_and_small(spec: Json, values: Json) -> None:
     template.validate(spec, values)
     assert spec["defaultEnvironment"]["maxWorkers"] == 1
     required = {name for name, entry in parameters(spec).items() if not entry.get("isOptional")}
-    assert required == {"mongodb_uri"}
+    assert required == set()
 
 
 def _accept_a_plain_uri(spec: Json) -> None:

@@ -34,6 +34,7 @@ class Slice(NamedTuple):
     position: bytes
     time: ClusterTime
     done: bool = False
+    catching_up: bool = False
 
 
 def _position(time: ClusterTime) -> bytes:
@@ -51,6 +52,7 @@ class FakeStream:
         slice_ms: How long a slice takes to come.
         spent_ms: How long all slices took, and what did not come was waited for.
         stored: The checkpoint, where one follows.
+        catching_up: Whether the replies that changes come in are full.
     """
 
     earliest: bool = False
@@ -60,6 +62,7 @@ class FakeStream:
     slice_ms: int = 0
     spent_ms: int = 0
     stored: bytes | None = None
+    catching_up: bool = False
 
     def append(self, gap: int, *, change: bool = True) -> None:
         """Another change, or a no-op, `gap` seconds after the last one."""
@@ -149,7 +152,8 @@ class Slices:
         rest = self._stream.items[self.at :]
         if rest and rest[0].number is None and not self._until:
             self.at += 1
-        return Slice(batch, self._stream.after(self.at)[0], time)
+        position = self._stream.after(self.at)[0]
+        return Slice(batch, position, time, catching_up=self._stream.catching_up)
 
 
 class FakeSources:

@@ -84,6 +84,9 @@ class Slice:
     def time(self) -> tuple[int, int] | None:
         """The cluster time that nothing to come lies before: seconds and ordinal."""
     @property
+    def catching_up(self) -> bool:
+        """The server's reply was as full as it can be: there is more."""
+    @property
     def done(self) -> bool:
         """`until` is reached, and nothing comes any more."""
 

@@ -46,11 +46,18 @@ def one_source(
         raise ConfigError("uri: missing: give it, or `config`", path="uri")
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError("options: expected a mapping", path="options")
+    described = dict(options or {})
+    for key, value in (("database", database), ("collection", collection)):
+        if value is not None and key in described:
+            message = f"options.{key}: `{key}` says it already; give either of them"
+            raise ConfigError(message, path=f"options.{key}")
+    if not {"database", "scope"} & described.keys() and database is None and collection is None:
+        described["scope"] = "deployment"
     connection = _name("connection_id", "main" if connection is None else connection)
     default = collection or database or "deployment"
     name = _name("source_name", default if name is None else name)
     try:
-        settings = of_source(uri, database, collection, f"{connection}.{name}", options or {})
+        settings = of_source(uri, database, collection, f"{connection}.{name}", described)
     except ConfigError as error:
         raise _of_argument(error, f"mongodb.connections.{connection}.", name) from None
     return f"{connection}.{name}", settings

@@ -25,7 +25,7 @@ from apache_beam.transforms.window import FixedWindows
 from mongo_gcp_stream.beam import resuming
 from mongo_gcp_stream.beam.options import MongoDBToPubSubOptions
 from mongo_gcp_stream.beam.read import ReadFromMongoDBChangeStream
-from mongo_gcp_stream.beam.settings import Settings, parts_of_topic
+from mongo_gcp_stream.beam.settings import Settings, check_topic, parts_of_topic
 from mongo_gcp_stream.beam.transform import ValidateAndEnrich
 from mongo_gcp_stream.beam.user_transforms import load_transforms
 from mongo_gcp_stream.beam.write import WriteToPubSub
@@ -142,11 +142,13 @@ def configuration(
     if own.schemas:
         tree["schemas"] = _mapping(own.schemas, "schemas")
     if own.output_topic:
+        check_topic(own.output_topic, "output_topic")
         project, name = parts_of_topic(own.output_topic)
         tree["gcp"] = {**tree.get("gcp", {}), "project_id": project}
         topics = {**tree.get("pubsub", {}).get("topics", {}), "default": {"name": name}}
         tree["pubsub"] = {**tree.get("pubsub", {}), "topics": topics}
     if own.dead_letter_topic:
+        check_topic(own.dead_letter_topic, "dead_letter_topic")
         project, name = parts_of_topic(own.dead_letter_topic)
         if project != tree.get("gcp", {}).get("project_id"):
             message = "dead_letter_topic: expected a topic of the project of the other topics"

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import apache_beam as beam
@@ -26,7 +27,7 @@ from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, StreamFail
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime
 
     from mongo_gcp_stream._core import Slice, Slices
@@ -47,11 +48,9 @@ BATCH_SIZE = 20_000
 CATCHING_UP = 1000
 """A bundle with so many events is one of a backlog: latency does not matter yet."""
 
-BEHIND_SECONDS = 2
-"""Events whose cluster time is so long ago are of a backlog as well."""
-
 FULLER_MS = 150
-"""How long a bundle of them waits for more: longer than a busy server takes for a reply."""
+"""How long a bundle waits for more after a reply that was full: longer than a busy server takes for
+the next one."""
 
 BUNDLE_SECONDS = 0.5
 """How long a bundle takes more, of all its streams: while it lasts no position is safe, and no
@@ -89,6 +88,17 @@ class _Bounds:
     def wait_ms(self) -> int:
         """How long the next stream may wait for its first event."""
         return max(0, math.ceil((self._waits_until - time.monotonic()) * 1000))
+
+    def fuller_ms(self, piece: Slice, taken: int) -> int:
+        """How long the stream that gave `piece` may wait for another slice, after so many events.
+
+        A backlog is worth the wait for a fuller bundle: requests get fuller with it.
+        """
+        if piece.catching_up:
+            wanted = FULLER_MS
+        else:
+            wanted = WAIT_MS if piece.batch is not None and taken >= CATCHING_UP else 0
+        return max(0, min(wanted, math.ceil((self._takes_until - time.monotonic()) * 1000)))
 
     def take(self, size: int) -> None:
         """Count the bytes of a slice."""
@@ -149,8 +159,8 @@ class _Read(beam.DoFn):
             full = taken >= self._batch_size or self._bounds.reached()
             if opening or full or tracker.current_restriction().finished:
                 break
-            # A backlog is worth the wait for a fuller bundle: requests get fuller with it.
-            piece = _next(reader, stream, self._batch_size - taken, _wait_ms(piece, taken))
+            wait_ms = self._bounds.fuller_ms(piece, taken)
+            piece = _next(reader, stream, self._batch_size - taken, wait_ms)
         self._count(taken, left_at)
         if self._resume and left_at.after:
             finalizer.register(
@@ -176,13 +186,6 @@ class _Read(beam.DoFn):
         """The events of a slice, at their second: its position may lie after that."""
         for element in (batch,) if self._output == "batches" else batch:
             yield TimestampedValue(element, second)
-
-
-def _wait_ms(piece: Slice, taken: int) -> int:
-    """How long a bundle waits for another slice after this one."""
-    if piece.time and time.time() - piece.time[0] >= BEHIND_SECONDS:
-        return FULLER_MS
-    return WAIT_MS if taken >= CATCHING_UP else 0
 
 
 def _next(reader: Reader, stream: str, most: int, wait_ms: int) -> Slice | None:
@@ -312,7 +315,7 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         super().__init__()
         if output not in ("batches", "events"):
             raise ConfigError('output: expected "batches" or "events"', path="output")
-        if not isinstance(batch_size, int) or batch_size < 1:
+        if type(batch_size) is not int or batch_size < 1:
             raise ConfigError("batch_size: expected a whole number from 1", path="batch_size")
         if config is not None:
             given = {"uri": uri, "database": database, "collection": collection, "options": options}
@@ -336,9 +339,12 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         if checkpoint is not None:
             if resume is None:
                 raise ConfigError("checkpoint: goes with `resume`", path="checkpoint")
+            if not isinstance(checkpoint, Mapping):
+                raise ConfigError("checkpoint: expected a mapping", path="checkpoint")
             self._settings = Settings.of({**self._settings.tree(), "checkpoint": dict(checkpoint)})
         elif resume is None:
             self._settings = self._settings.without_checkpoint()
+        _check_outlives(self._settings, resume)
         self._resume = resume
         self._streams = streams(self._settings, source)
         self._end = end(end_at)
@@ -374,6 +380,12 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         """What the runner's page shows: the streams, and nothing of the connection."""
         end = {"end_at": self._end[0]} if self._end else {}
         return {"streams": ", ".join(self._streams), "output": self._output, **end}
+
+
+def _check_outlives(settings: Settings, resume: Resume | None) -> None:
+    if resume and settings.tree().get("checkpoint", {}).get("store") == "memory":
+        message = "checkpoint.store: `memory` is gone with its process: `resume` needs another one"
+        raise ConfigError(message, path="checkpoint.store")
 
 
 def _check_runner(runner: Any) -> None:

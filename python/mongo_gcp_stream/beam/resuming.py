@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
+from apache_beam.runners.common import DoFnSignature
 from apache_beam.transforms.userstate import is_stateful_dofn
 
 from mongo_gcp_stream.beam.read import ReadFromMongoDBChangeStream
@@ -17,11 +18,11 @@ _logger = logging.getLogger(__name__)
 
 
 def warn_of_sink(pcoll: beam.PCollection, step: str, *, ordered: bool) -> None:
-    """Warn where a sink gets what a resumed read gave by a shuffle: its own, or one before it."""
+    """Warn where a sink is not fused with a resumed read: by its own shuffle or a step before."""
     if not (ordered or shuffled(pcoll)):
         return
     for read in _resumed(pcoll):
-        why = "by `ordered=True`" if ordered else "behind a shuffle"
+        why = "by `ordered=True`" if ordered else "behind what is not fused with it"
         warn(f"{step} publishes what {read} has read {why}")
 
 
@@ -40,9 +41,13 @@ def shuffled(pcoll: beam.PCollection) -> bool:
 
 
 def _shuffles(transform: Any) -> bool:
-    # A runner brings the elements of a key together for a step with state, too.
-    stateful = isinstance(transform, beam.ParDo) and is_stateful_dofn(transform.fn)
-    return stateful or isinstance(transform, beam.GroupByKey)
+    """Whether a runner may commit what comes to it before it has gone through."""
+    if not isinstance(transform, beam.ParDo):
+        return isinstance(transform, beam.GroupByKey)
+    # The elements of a key are brought together for state, a side input has to be there before,
+    # and what can be split is handed out anew.
+    splittable = DoFnSignature(transform.fn).is_splittable_dofn()
+    return bool(transform.side_inputs) or splittable or is_stateful_dofn(transform.fn)
 
 
 def _resumed(pcoll: beam.PCollection) -> list[str]:
@@ -56,13 +61,16 @@ def _resumed(pcoll: beam.PCollection) -> list[str]:
 
 
 def _producers(pcoll: beam.PCollection) -> Iterator[Any]:
-    """The steps that made a collection and all before it, each with what it is a part of."""
+    """The steps from our reads to a collection, each with what it is part of; a read as a whole."""
     to_see, seen = [pcoll], set()
     while to_see:
         applied = to_see.pop().producer
-        if applied is not None and applied not in seen:
+        whole = [applied] if applied is not None else []
+        while whole and whole[-1].parent is not None:
+            whole.append(whole[-1].parent)
+        reads = [it for it in whole if isinstance(it.transform, ReadFromMongoDBChangeStream)]
+        if applied is not None and applied not in seen and not reads:
             to_see.extend(applied.inputs)
-        while applied is not None and applied not in seen:
-            seen.add(applied)
-            yield applied
-            applied = applied.parent
+        fresh = [it for it in reads or whole if it not in seen]
+        seen.update(fresh)
+        yield from fresh

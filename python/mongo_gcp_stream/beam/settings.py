@@ -187,7 +187,7 @@ def with_letters(settings: Settings) -> Settings:
 
 def with_topic(tree: Mapping[str, Any], topic: str) -> dict[str, Any]:
     """The same configuration with `topic` as its only one."""
-    project, name = parts_of_topic(topic)
+    project, name = map(_written, parts_of_topic(topic))
     return {
         **tree,
         "checkpoint": _IN_MEMORY,
@@ -207,3 +207,20 @@ def parts_of_topic(topic: str) -> tuple[str, str]:
         message = "topic: expected projects/<project>/topics/<topic>"
         raise ConfigError(message, path="topic", hint="Write it as the console shows it.")
     return parts[1], parts[3]
+
+
+def check_topic(topic: str, argument: str) -> None:
+    """Check a topic that was given as `argument`.
+
+    Raises:
+        ConfigError: It is none, at `argument`.
+    """
+    try:
+        of_messages(None, topic)
+    except ConfigError as error:
+        message = (
+            f"{argument}: expected projects/<project>/topics/<topic>: a project's id, and 3 to 255 "
+            "letters, digits and - . _ ~ + %, the first a letter"
+        )
+        hint = "Write it as the console shows it."
+        raise ConfigError(message, path=argument, hint=hint) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
@@ -19,7 +20,7 @@ from mongo_gcp_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from mongo_gcp_stream.config import Config
 
@@ -111,6 +112,10 @@ class ValidateAndEnrich(beam.PTransform):
             message = "config: has the rules; give either it or `schemas` and `options`"
             raise ConfigError(message, path="config")
         check_dead_letter(dead_letter)
+        _check_mapping("options", options)
+        _check_mapping("schemas", schemas)
+        for stream, rules in (schemas or {}).items():
+            _check_mapping(f"schemas.{stream}", rules)
         self._settings = None if config is None else _whole(Settings.given(config))
         self._options, self._schemas = options, schemas
         self._dead_letter = dead_letter
@@ -154,6 +159,11 @@ class _Apart(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> Validated:
         return self._transform.apart(pcoll)
+
+
+def _check_mapping(path: str, given: object) -> None:
+    if not (given is None or isinstance(given, Mapping)):
+        raise ConfigError(f"{path}: expected a mapping", path=path)
 
 
 def _whole(settings: Settings) -> Settings:

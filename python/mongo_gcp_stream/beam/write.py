@@ -14,7 +14,7 @@ from mongo_gcp_stream.beam.publishing import ByLane, Plan, Publish, PublishInOrd
 from mongo_gcp_stream.beam.resuming import warn_of_sink
 from mongo_gcp_stream.beam.settings import (
     Settings,
-    parts_of_topic,
+    check_topic,
     with_topic,
     without_servers,
 )
@@ -104,7 +104,7 @@ class WriteToPubSub(beam.PTransform):
         if topic is None and config is None:
             raise ConfigError("topic: missing: give it, or `config`", path="topic")
         if topic is not None:
-            parts_of_topic(topic)
+            check_topic(topic, "topic")
         _check_ordering_key(ordering_key)
         check_dead_letter(dead_letter)
         settings = None if config is None else _publishing(Settings.given(config), topic)
@@ -191,11 +191,7 @@ def check_dead_letter(dead_letter: Any) -> None:
         ConfigError: That is neither a topic nor a transform.
     """
     if isinstance(dead_letter, str):
-        try:
-            parts_of_topic(dead_letter)
-        except ConfigError as error:
-            message = f"dead_{error}".replace("dead_topic", "dead_letter")
-            raise ConfigError(message, path="dead_letter", hint=error.hint) from None
+        check_topic(dead_letter, "dead_letter")
     elif not (dead_letter is None or isinstance(dead_letter, beam.PTransform)):
         message = (
             "dead_letter: expected a topic, projects/<project>/topics/<topic>, or a PTransform"
