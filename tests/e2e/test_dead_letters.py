@@ -241,9 +241,10 @@ def test_redriven_by_the_configuration_of_now(line: Line, letters: DeadLetters) 
     line.prepare()
     line.collection.insert_one({"_id": 5, "revision": 1, "text": "x" * 11_000_000})
     assert line.catch_up().wait() == 0
-    process = command(line, "redrive", "--json")
+    process = command(line, "redrive", "--json", "--limit", "1")
     assert process.wait() == 1
     assert "request of" in rows(process)[0]["why"]
+    assert "those that are left come first" in process.stderr
     letters.configure(file=True, source={"pipeline": [{"$project": {"fullDocument.text": 0}}]})
     assert command(line, "redrive").wait() == 0
     (message,) = letters.delivered()

@@ -12,7 +12,7 @@ import click
 from mongo_gcp_stream._core import dead_letter_list, dead_letter_redrive
 from mongo_gcp_stream.cli.duration import Duration
 from mongo_gcp_stream.cli.exit_codes import ExitCode, table
-from mongo_gcp_stream.cli.show import show_error
+from mongo_gcp_stream.cli.show import show_error, show_warning
 from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError
 
 if TYPE_CHECKING:
@@ -169,6 +169,11 @@ def redrive(config_path: str, *, as_json: bool, **selection: Any) -> ExitCode:  
         for line in _table(titles, rows):
             click.echo(line)
     left = any(one.outcome == "left" for one in redriven)
+    if left and len(redriven) == selection["limit"]:
+        show_warning(
+            "there may be more: those that are left come first each time; --limit takes more of "
+            "them, --stream and --event-id others"
+        )
     return ExitCode.FAILED if left else ExitCode.CLEAN
 
 
