@@ -25,11 +25,14 @@ SECRETS = {action: f"canary-{action}-7f3a9c41d2" for action in ACTIONS}
 KEY = "canary-id-5b8e03aa91"
 
 
+OPTIONS = {"mask": {"keep": 0}, "truncate": {"length": 3}}
+
+
 def protect() -> list[dict[str, Any]]:
     """A rule for each action, each at the top, in a document, and in an array of them."""
     paths = ("{0}", "deep.{0}", "items[*].{0}")
     rules = [
-        {"path": path.format(action), "action": action, "keep": 0, "length": 3}
+        {"path": path.format(action), "action": action, **OPTIONS.get(action, {})}
         for action in ACTIONS
         for path in paths
     ]
