@@ -65,12 +65,13 @@ fn protected(source: &SourceConfig, field: &str) -> Result<(), Wrong> {
     })
 }
 
-/// Whether a path leads to the field at the top level, or into it.
+/// Whether a path leads to the field at the top level, or into it. What is in every field, such as
+/// `*.email`, is hardly meant for a key: that is a document seldom.
 fn meets(path: &str, field: &str) -> bool {
-    match segments(path).first() {
-        Some(Segment::Name(name)) => name == field,
-        Some(Segment::AnyName) => true,
-        Some(Segment::Items) | None => false,
+    match segments(path).as_slice() {
+        [Segment::Name(name), ..] => name == field,
+        [Segment::AnyName] => true,
+        _ => false,
     }
 }
 
