@@ -16,6 +16,12 @@ mod config {
     }
 }
 
+/// Of the crate's module the one that the transcoder reads.
+#[path = "../../../src/event"]
+mod event {
+    pub mod bson_type;
+}
+
 #[path = "../../../src/format/json/mod.rs"]
 mod json;
 
