@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mongo_gcp_stream.beam.settings import Settings, of_source
+from mongo_gcp_stream.beam.settings import Settings, check_mapping, of_source
 from mongo_gcp_stream.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mongo_gcp_stream.beam.restriction import ClusterTime
 
 _HINT = "The guide to the configuration lists what a source may have, with its meaning."
@@ -44,8 +45,7 @@ def one_source(
     """
     if uri is None:
         raise ConfigError("uri: missing: give it, or `config`", path="uri")
-    if options is not None and not isinstance(options, Mapping):
-        raise ConfigError("options: expected a mapping", path="options")
+    check_mapping("options", options)
     described = dict(options or {})
     for key, value in (("database", database), ("collection", collection)):
         if value is not None and key in described:

@@ -7,7 +7,6 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import apache_beam as beam
@@ -22,12 +21,12 @@ from mongo_gcp_stream.beam.arguments import end, one_source, only_without_config
 from mongo_gcp_stream.beam.metrics import counter, distribution
 from mongo_gcp_stream.beam.readers import READERS, Key, Reader, sources_of
 from mongo_gcp_stream.beam.restriction import Positions, Stream, Watermarks
-from mongo_gcp_stream.beam.settings import Settings
+from mongo_gcp_stream.beam.settings import Settings, check_mapping
 from mongo_gcp_stream.errors import ConfigError, MongoGcpStreamError, StreamFailedError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from mongo_gcp_stream._core import Slice, Slices
@@ -339,8 +338,7 @@ class ReadFromMongoDBChangeStream(beam.PTransform):
         if checkpoint is not None:
             if resume is None:
                 raise ConfigError("checkpoint: goes with `resume`", path="checkpoint")
-            if not isinstance(checkpoint, Mapping):
-                raise ConfigError("checkpoint: expected a mapping", path="checkpoint")
+            check_mapping("checkpoint", checkpoint)
             self._settings = Settings.of({**self._settings.tree(), "checkpoint": dict(checkpoint)})
         elif resume is None:
             self._settings = self._settings.without_checkpoint()

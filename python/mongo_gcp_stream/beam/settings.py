@@ -209,6 +209,16 @@ def parts_of_topic(topic: str) -> tuple[str, str]:
     return parts[1], parts[3]
 
 
+def check_mapping(argument: str, given: object) -> None:
+    """Check what has to be a mapping where it is given.
+
+    Raises:
+        ConfigError: It is none, at `argument`.
+    """
+    if not (given is None or isinstance(given, Mapping)):
+        raise ConfigError(f"{argument}: expected a mapping", path=argument)
+
+
 def check_topic(topic: str, argument: str) -> None:
     """Check a topic that was given as `argument`.
 

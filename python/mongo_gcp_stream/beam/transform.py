@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
@@ -13,14 +12,14 @@ from mongo_gcp_stream import log
 from mongo_gcp_stream._core import ChangeBatch, ChangeEvent, MessageBatch
 from mongo_gcp_stream.beam import elements as _elements  # noqa: F401 -- registers the coders
 from mongo_gcp_stream.beam.metrics import EventCounters, counter, distribution
-from mongo_gcp_stream.beam.settings import Settings, with_topic, without_servers
+from mongo_gcp_stream.beam.settings import Settings, check_mapping, with_topic, without_servers
 from mongo_gcp_stream.beam.stages import Apply, Stages
 from mongo_gcp_stream.beam.write import DeadLetter, check_dead_letter, write_letters
 from mongo_gcp_stream.errors import ConfigError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mongo_gcp_stream.config import Config
 
@@ -112,10 +111,10 @@ class ValidateAndEnrich(beam.PTransform):
             message = "config: has the rules; give either it or `schemas` and `options`"
             raise ConfigError(message, path="config")
         check_dead_letter(dead_letter)
-        _check_mapping("options", options)
-        _check_mapping("schemas", schemas)
+        check_mapping("options", options)
+        check_mapping("schemas", schemas)
         for stream, rules in (schemas or {}).items():
-            _check_mapping(f"schemas.{stream}", rules)
+            check_mapping(f"schemas.{stream}", rules)
         self._settings = None if config is None else _whole(Settings.given(config))
         self._options, self._schemas = options, schemas
         self._dead_letter = dead_letter
@@ -159,11 +158,6 @@ class _Apart(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> Validated:
         return self._transform.apart(pcoll)
-
-
-def _check_mapping(path: str, given: object) -> None:
-    if not (given is None or isinstance(given, Mapping)):
-        raise ConfigError(f"{path}: expected a mapping", path=path)
 
 
 def _whole(settings: Settings) -> Settings:
